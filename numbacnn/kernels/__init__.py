@@ -1,0 +1,1 @@
+"""Kernels: the reference, and its twins for CPUs and GPUs."""
