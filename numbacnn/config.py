@@ -1,0 +1,53 @@
+"""Settings of the running process. Each starts from an environment variable and can be assigned."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+_GIB = 1 << 30
+
+
+def _flag(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
+def _memory_bytes() -> int:
+    """Memory this process may use: the machine's, or less where a control group limits it."""
+    limits = []
+    try:
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        limits.append(8 * _GIB)
+    with suppress(OSError, ValueError):  # no control groups, or the limit reads "max"
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return min(limits)
+
+
+def _pool_limit() -> int:
+    given = os.environ.get("NUMBACNN_POOL_LIMIT_BYTES", "").strip()
+    # A quarter leaves room for the tensors in use; past 4 GiB nothing that fits a CPU gains.
+    return int(given) if given.isdecimal() else min(4 * _GIB, _memory_bytes() // 4)
+
+
+class Config:
+    """The settings of the process.
+
+    Attributes:
+        check_finite: containers raise NumericsError naming the first layer whose output or gradient holds
+            a NaN or an infinity. Costs one more read of each activation. Starts from
+            ``NUMBACNN_CHECK_FINITE`` (``1`` switches it on); off by default.
+        pool_limit_bytes: bytes that the buffer pool keeps for reuse at most; buffers in use do not count.
+            Starts from ``NUMBACNN_POOL_LIMIT_BYTES``; by default a quarter of the memory, at most 4 GiB.
+    """
+
+    __slots__ = ("check_finite", "pool_limit_bytes")
+
+    def __init__(self) -> None:
+        self.check_finite: bool = _flag("NUMBACNN_CHECK_FINITE")
+        self.pool_limit_bytes: int = _pool_limit()
+
+    def __repr__(self) -> str:
+        return f"Config(check_finite={self.check_finite}, pool_limit_bytes={self.pool_limit_bytes})"
+
+
+config = Config()
