@@ -15,25 +15,26 @@ from typing import Any
 
 from numbacnn.errors import ArgumentError, ShapeError, message
 
+Sizes = tuple[int, ...]
 Ints = int | Sequence[int]
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
 _CACHED = 4096  # geometries remembered: far more than the layers of a model times its batch sizes
 
 
-def _spans(k_: Sequence[int], dilation_: Sequence[int]) -> tuple[int, ...]:
+def _spans(k_: Sequence[int], dilation_: Sequence[int]) -> Sizes:
     return tuple((k - 1) * d + 1 for k, d in zip(k_, dilation_, strict=True))
 
 
 class _Window:
     """What convolution and pooling share: a window of taps that moves over the spatial axes."""
 
-    in_: tuple[int, ...]
-    k_: tuple[int, ...]
-    stride_: tuple[int, ...]
-    dilation_: tuple[int, ...]
-    pad_lo_: tuple[int, ...]
-    pad_hi_: tuple[int, ...]
+    in_: Sizes
+    k_: Sizes
+    stride_: Sizes
+    dilation_: Sizes
+    pad_lo_: Sizes
+    pad_hi_: Sizes
 
     @property
     def rank(self) -> int:
@@ -41,12 +42,12 @@ class _Window:
         return len(self.in_)
 
     @cached_property
-    def span_(self) -> tuple[int, ...]:
+    def span_(self) -> Sizes:
         """Pixels from the first to the last tap, both included: ``(k - 1) * dilation + 1`` per axis."""
         return _spans(self.k_, self.dilation_)
 
     @cached_property
-    def out_(self) -> tuple[int, ...]:
+    def out_(self) -> Sizes:
         """Output pixels per axis: ``floor((in + pad_lo + pad_hi - span) / stride) + 1``."""
         return tuple(
             (i + lo + hi - span) // s + 1
@@ -76,26 +77,26 @@ class ConvDims(_Window):
     n: int
     c_in: int
     c_out: int
-    in_: tuple[int, ...]
-    k_: tuple[int, ...]
-    stride_: tuple[int, ...]
-    dilation_: tuple[int, ...]
-    pad_lo_: tuple[int, ...]
-    pad_hi_: tuple[int, ...]
+    in_: Sizes
+    k_: Sizes
+    stride_: Sizes
+    dilation_: Sizes
+    pad_lo_: Sizes
+    pad_hi_: Sizes
     groups: int
 
     @cached_property
-    def input_shape(self) -> tuple[int, ...]:
+    def input_shape(self) -> Sizes:
         """``(n, *in, c_in)``."""
         return (self.n, *self.in_, self.c_in)
 
     @cached_property
-    def kernel_shape(self) -> tuple[int, ...]:
+    def kernel_shape(self) -> Sizes:
         """``(*k, c_in / groups, c_out)``."""
         return (*self.k_, self.c_in // self.groups, self.c_out)
 
     @cached_property
-    def output_shape(self) -> tuple[int, ...]:
+    def output_shape(self) -> Sizes:
         """``(n, *out, c_out)``."""
         return (self.n, *self.out_, self.c_out)
 
@@ -160,20 +161,20 @@ class PoolDims(_Window):
 
     n: int
     c: int
-    in_: tuple[int, ...]
-    k_: tuple[int, ...]
-    stride_: tuple[int, ...]
-    dilation_: tuple[int, ...]
-    pad_lo_: tuple[int, ...]
-    pad_hi_: tuple[int, ...]
+    in_: Sizes
+    k_: Sizes
+    stride_: Sizes
+    dilation_: Sizes
+    pad_lo_: Sizes
+    pad_hi_: Sizes
 
     @cached_property
-    def input_shape(self) -> tuple[int, ...]:
+    def input_shape(self) -> Sizes:
         """``(n, *in, c)``."""
         return (self.n, *self.in_, self.c)
 
     @cached_property
-    def output_shape(self) -> tuple[int, ...]:
+    def output_shape(self) -> Sizes:
         """``(n, *out, c)``."""
         return (self.n, *self.out_, self.c)
 
@@ -222,9 +223,9 @@ class ReceptiveField:
         offset: first pixel seen by output 0; negative where that lies in the padding.
     """
 
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    offset: tuple[int, ...]
+    size: Sizes
+    stride: Sizes
+    offset: Sizes
 
 
 def receptive_field(layers: Iterable[ConvDims | PoolDims | tuple[Ints, Ints, Ints, Ints]]) -> ReceptiveField:
@@ -249,14 +250,8 @@ def receptive_field(layers: Iterable[ConvDims | PoolDims | tuple[Ints, Ints, Int
     ]
     ranks = {len(v) for row in rows for v in row if not isinstance(v, int)}
     if len(ranks) > 1:
-        raise ShapeError(
-            message(
-                "receptive_field",
-                "layers with the same number of spatial axes",
-                f"layers with {sorted(ranks)}",
-                "stack layers of one rank",
-            )
-        )
+        got = f"layers with {sorted(ranks)}"
+        raise ShapeError(message("receptive_field", "one number of spatial axes", got, "stack one rank only"))
     rank = ranks.pop() if ranks else 1
     size, stride, offset = [1] * rank, [1] * rank, [0] * rank
     for row in rows:
@@ -276,26 +271,20 @@ def _frozen(value: Any) -> Any:
 
 
 def _integer(value: Any) -> int | None:
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
+    return operator.index(value) if hasattr(value, "__index__") else None
 
 
-def _extents(name: str, layout: str, shape: Sequence[int], least: tuple[int, ...]) -> tuple[int, ...]:
+def _extents(name: str, layout: str, shape: Sequence[int], least: Sizes) -> Sizes:
     """The shape as integers; ShapeError where its rank differs from `least` or an extent is below it."""
     sizes = tuple(_integer(v) for v in shape)
-    if len(sizes) == len(least) and all(
-        v is not None and v >= low for v, low in zip(sizes, least, strict=True)
-    ):
-        return sizes  # type: ignore[return-value]
+    whole = [v for v in sizes if v is not None]
+    if len(whole) == len(sizes) == len(least) and all(map(operator.ge, whole, least)):
+        return tuple(whole)
     expected = f"{layout} with {len(least) - 2} spatial axes and positive sizes"
-    raise ShapeError(
-        message(name, expected, str(tuple(shape)), "check the sizes and that channels come last")
-    )
+    raise ShapeError(message(name, expected, str(tuple(shape)), "check the sizes; channels come last"))
 
 
-def _input_extents(name: str, shape: Sequence[int]) -> tuple[int, ...]:
+def _input_extents(name: str, shape: Sequence[int]) -> Sizes:
     if not 3 <= len(shape) <= 5:
         expected = "an input (n, *spatial, channels) with 1 to 3 spatial axes"
         got = f"{len(shape)} axes, {tuple(shape)}"
@@ -303,25 +292,17 @@ def _input_extents(name: str, shape: Sequence[int]) -> tuple[int, ...]:
     return _extents(name, "an input (n, *spatial, channels)", shape, (0, *[1] * (len(shape) - 1)))
 
 
-def _per_axis(name: str, what: str, value: Any, rank: int) -> tuple[int, ...]:
+def _per_axis(name: str, what: str, value: Any, rank: int) -> Sizes:
     """One positive integer per axis, from one for all or one for each."""
     each = (value,) * rank if _integer(value) is not None else value
     values = tuple(_integer(v) for v in each) if isinstance(each, tuple) else ()
     if len(values) == rank and all(v is not None and v >= 1 for v in values):
         return values  # type: ignore[return-value]
     expected = f"{what} as one integer or {rank}, each 1 or more"
-    raise ArgumentError(
-        message(name, expected, repr(value), f"pass such as {what}=2 or {what}={(2,) * rank}")
-    )
+    raise ArgumentError(message(name, expected, repr(value), f"pass such as {what}={(2,) * rank}"))
 
 
-def _pads(
-    name: str,
-    padding: Any,
-    in_: tuple[int, ...],
-    span_: tuple[int, ...],
-    stride_: tuple[int, ...],
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _pads(name: str, padding: Any, in_: Sizes, span_: Sizes, stride_: Sizes) -> tuple[Sizes, Sizes]:
     """Padding at the low and at the high end of each axis."""
     rank = len(in_)
     if padding == "valid":
@@ -336,7 +317,7 @@ def _pads(
     ends = [tuple(_integer(v) for v in pair) for pair in pairs]
     if len(ends) != rank or any(len(e) != 2 or any(v is None or v < 0 for v in e) for e in ends):
         expected = f'padding "valid", "same", or {rank} sizes or pairs (low, high) of 0 or more'
-        raise ArgumentError(message(name, expected, repr(padding), "pass one of these (to crop, slice the input)"))
+        raise ArgumentError(message(name, expected, repr(padding), "pass one of these; to crop, slice first"))
     return tuple(e[0] for e in ends), tuple(e[1] for e in ends)  # type: ignore[misc]
 
 
@@ -345,9 +326,7 @@ def _require_fit(name: str, dims: _Window) -> None:
     padded = tuple(i + lo + hi for i, lo, hi in zip(dims.in_, dims.pad_lo_, dims.pad_hi_, strict=True))
     if any(span > size for span, size in zip(dims.span_, padded, strict=True)):
         expected = f"a padded input of at least {dims.span_} pixels, which the kernel {dims.k_} spans"
-        raise ShapeError(
-            message(name, expected, str(padded), "pad more, or use a smaller kernel or dilation")
-        )
+        raise ShapeError(message(name, expected, str(padded), "pad more, or shrink kernel or dilation"))
 
 
 def _require_pixels(name: str, dims: PoolDims) -> None:
@@ -366,8 +345,8 @@ def _require_pixels(name: str, dims: PoolDims) -> None:
 
 @lru_cache(_CACHED, typed=True)
 def _conv_dims(
-    x_shape: tuple[int, ...],
-    w_shape: tuple[int, ...],
+    x_shape: Sizes,
+    w_shape: Sizes,
     stride: Any,
     padding: Any,
     dilation: Any,
@@ -380,8 +359,7 @@ def _conv_dims(
     *k_, c_group, c_out = _extents(name, layout, w_shape, (1,) * (rank + 2))
     stride_ = _per_axis(name, "stride", stride, rank)
     dilation_ = _per_axis(name, "dilation", dilation, rank)
-    groups = _integer(groups) or 0
-    if groups < 1 or c_out % groups:
+    if (_integer(groups) or 0) < 1 or c_out % groups:
         expected = f"groups that divide the {c_out} output channels"
         raise ArgumentError(message(name, expected, repr(groups), "choose a common divisor of the channels"))
     if c_group * groups != c_in:
@@ -395,9 +373,7 @@ def _conv_dims(
 
 
 @lru_cache(_CACHED, typed=True)
-def _pool_dims(
-    x_shape: tuple[int, ...], kernel: Any, stride: Any, padding: Any, dilation: Any, name: str
-) -> PoolDims:
+def _pool_dims(x_shape: Sizes, kernel: Any, stride: Any, padding: Any, dilation: Any, name: str) -> PoolDims:
     n, *in_, c = _input_extents(name, x_shape)
     rank = len(in_)
     k_ = _per_axis(name, "kernel", kernel, rank)
