@@ -102,7 +102,8 @@ def conv_backward_weights(
     padded = _pad(dims, x)
     for tap, pixels in _taps(dims):
         for ins, outs in _groups(dims):
-            dw[tap][:, outs] = np.einsum("...i,...j->ij", padded[pixels][..., ins], _double(dy[..., outs]))
+            met = padded[pixels][..., ins].reshape(-1, ins.stop - ins.start)
+            dw[tap][:, outs] = met.T @ _double(dy[..., outs]).reshape(-1, outs.stop - outs.start)
 
 
 def bias_backward(

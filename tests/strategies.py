@@ -1,0 +1,82 @@
+"""Hypothesis strategies for geometry, with every field away from its default, and random arrays."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from numbacnn.dims import ConvDims, PoolDims
+
+seeds = st.integers(0, 2**32 - 1)
+dtypes = st.sampled_from([np.float32, np.float64])
+
+
+@dataclass(frozen=True)
+class ConvCase:
+    """Dims, and the options that give them from the two shapes."""
+
+    dims: ConvDims
+    options: dict[str, Any]
+    seed: int
+
+
+@dataclass(frozen=True)
+class PoolCase:
+    """Dims, and the options that give them from the input's shape."""
+
+    dims: PoolDims
+    options: dict[str, Any]
+    seed: int
+
+
+def arrays(seed: int, *shapes: tuple[int, ...], dtype: Any = np.float64) -> list[np.ndarray]:
+    """Independent standard normal arrays."""
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def _window(draw: Any, rank: int, most_pad: int) -> tuple[tuple[int, ...], dict[str, Any], tuple[int, ...]]:
+    """Taps, options and an input size that the taps fit in."""
+
+    def per_axis(low: int, high: int) -> tuple[int, ...]:
+        return tuple(draw(st.integers(low, high)) for _ in range(rank))
+
+    k_, stride, dilation = per_axis(1, 4), per_axis(1, 3), per_axis(1, 3)
+    low, high = per_axis(0, most_pad), per_axis(0, most_pad)
+    pairs = tuple(zip(low, high, strict=True))
+    padding = draw(st.sampled_from([pairs, pairs, pairs, "same", "valid"]))
+    pads = (0,) * rank if padding == "valid" else tuple(map(sum, pairs))
+    spans = [(k - 1) * d + 1 for k, d in zip(k_, dilation, strict=True)]
+    least = [1 if padding == "same" else max(1, span - p) for span, p in zip(spans, pads, strict=True)]
+    in_ = tuple(size + draw(st.integers(0, 6)) for size in least)
+    return k_, {"stride": stride, "padding": padding, "dilation": dilation}, in_
+
+
+@st.composite
+def conv_cases(draw: Any, ranks: tuple[int, ...] = (1, 2, 3), most_channels: int = 7) -> ConvCase:
+    """Convolutions that fit: uneven strides and pads, dilation with groups, sizes of 1, empty batches."""
+    rank = draw(st.sampled_from(ranks))
+    k_, options, in_ = _window(draw, rank, most_pad=3)
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    per_group = max(1, most_channels // groups)
+    ins, outs = (draw(st.integers(1, per_group)) for _ in range(2))
+    options["groups"] = groups
+    x_shape = (draw(st.integers(0, 3)), *in_, groups * ins)
+    dims = ConvDims.of(x_shape, (*k_, ins, groups * outs), **options)
+    return ConvCase(dims, options, draw(seeds))
+
+
+@st.composite
+def pool_cases(draw: Any, ranks: tuple[int, ...] = (1, 2, 3), most_channels: int = 7) -> PoolCase:
+    """Poolings whose windows each hold a pixel."""
+    rank = draw(st.sampled_from(ranks))
+    k_, options, in_ = _window(draw, rank, most_pad=0)
+    if options["padding"] not in ("same", "valid"):  # pads below the kernel's size: no window is all padding
+        options["dilation"] = (1,) * rank
+        options["padding"] = tuple(tuple(draw(st.integers(0, k - 1)) for _ in range(2)) for k in k_)
+    elif options["padding"] == "same":
+        in_ = tuple(max(size, d + 1) for size, d in zip(in_, options["dilation"], strict=True))
+    options["kernel"] = k_
+    dims = PoolDims.of((draw(st.integers(0, 3)), *in_, draw(st.integers(1, most_channels))), **options)
+    return PoolCase(dims, options, draw(seeds))
