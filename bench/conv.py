@@ -33,7 +33,7 @@ TOLERANCE = 1e-4
 #: Multiply-adds up to which the float64 check takes about a second; above, ours is checked by the peer alone.
 CHEAP_MACS = 4_000_000_000
 
-COLUMNS = (("shape", 26), ("", 38), ("n", 3), ("pass", 7), ("error", 7), ("ms", 7), ("GF/s", 6), ("peak", 5))
+COLUMNS = (("shape", 23), ("", 34), ("n", 3), ("pass", 7), ("error", 7), ("ms", 7), ("GF/s", 6), ("peak", 5))
 PEER_COLUMNS = (("peer ms", 7), ("GF/s", 6), ("ratio", 5), ("format", 13))
 
 
@@ -105,18 +105,8 @@ def measure(
 ) -> dict[str, Any]:
     """Check one pass of one problem, then time it; a JSON-able row.
 
-    Args:
-        problem: the convolution.
-        pass_: one of PASSES.
-        peer: a TorchConv of the same problem, or None.
-        rounds: turns of each side.
-        turn_seconds: length of a turn.
-
-    Returns:
-        Times in seconds, rates in operations per second, the error and the ratio of peer to ours.
-
-    Raises:
-        WrongResultError: a side's result is wrong.
+    ``peer`` is a TorchConv of the same problem, or None.  Times are in seconds, rates in operations a second.
+    Raises WrongResultError where a side's result is wrong.
     """
     sides, results, row = {"ours": problem.ours(pass_)}, {}, {}
     results["ours"] = np.array(sides["ours"]())
@@ -143,12 +133,12 @@ def measure(
 def _cells(row: dict[str, Any], peak: float) -> list[str]:
     ours = row["ours"]
     cells = [row["name"], row["shape"], str(row["batch"]), row["pass"], f"{row['error']:.0e}"]
-    cells += [milliseconds(ours["seconds"]), f"{ours['flops'] / 1e9:.1f}", f"{ours['flops'] / peak:.2f}"]
+    cells += [milliseconds(ours["seconds"]), f"{ours['flops'] / 1e9:.3g}", f"{ours['flops'] / peak:.2f}"]
     if "peer" in row:
         peer = row["peer"]
         cells += [
             milliseconds(peer["seconds"]),
-            f"{peer['flops'] / 1e9:.1f}",
+            f"{peer['flops'] / 1e9:.3g}",
             f"{row['ratio']:.2f}",
             row["format"],
         ]

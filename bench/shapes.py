@@ -52,14 +52,15 @@ class Conv:
         return replace(self, **unit, **pads)
 
     def __str__(self) -> str:
-        by = "x".join
-        text = (
-            f"{self.c_in}x{by(map(str, self.size))} -> {self.c_out} k{by(map(str, self.kernel))}"
-            f" s{by(map(str, self.stride))}"
-        )
+        size = "x".join(map(str, self.size))
+        text = f"{size} {self.c_in}->{self.c_out} k{_axes(self.kernel)} s{_axes(self.stride)}"
         if any(d != 1 for d in self.dilation):
-            text += f" d{by(map(str, self.dilation))}"
+            text += f" d{_axes(self.dilation)}"
         return text if self.groups == 1 else f"{text} g{self.groups}"
+
+
+def _axes(values: tuple[int, ...]) -> str:
+    return "x".join(map(str, values)) if len(set(values)) > 1 else str(values[0])
 
 
 def conv(

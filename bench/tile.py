@@ -28,7 +28,7 @@ from bench.timing import environment
 #: The name alone would keep the host's own features switched on.
 AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+bmi,+bmi2,+f16c,+popcnt,+lzcnt"}
 
-#: What a step reads, over and over: taps of k inputs for some tiles of pixels; pixels for some tiles of inputs.
+#: What a step reads, again and again: taps of k inputs for some tiles of pixels; pixels for tiles of inputs.
 CASES = (
     ("conv_tile", "L1", {"taps": 1, "k": 192, "tiles": 1}),
     ("conv_tile", "L2", {"taps": 9, "k": 256, "tiles": 4}),

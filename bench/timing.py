@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import statistics
@@ -112,12 +113,10 @@ def environment(peer: str = "none") -> dict[str, Any]:
 
 def require_torch() -> Any:
     """Return torch, or end the program with the one line that says how to get it."""
-    try:
-        import torch
-    except ImportError:
-        sys.exit(
-            "this benchmark's peer is PyTorch, which is not installed: pip install torch (or --peer none)"
-        )
+    if importlib.util.find_spec("torch") is None:
+        sys.exit("the peer is PyTorch, which is not installed: pip install torch (or choose --peer none)")
+    import torch
+
     return torch
 
 
