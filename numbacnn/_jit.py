@@ -20,7 +20,7 @@ from typing import Any
 
 import numba
 
-from ._threads import POOL, SERIAL, get_num_threads, run, run_slots, set_num_threads, threading_layer
+from ._threads import POOL, SERIAL, Team, get_num_threads, run, run_slots, set_num_threads, threading_layer
 from .errors import CacheWarning
 
 __all__ = [
@@ -91,7 +91,7 @@ def _prune(base: Path, keep: Path) -> None:
 
 @functools.cache
 def cache_dir() -> Path | None:
-    """Return the folder of compiled kernels: beside the package, else per user, else None (with a warning)."""
+    """Return the folder of compiled kernels: beside the package, else per user, else None with a warning."""
     name = f"kernels-{_digest()}"
     candidates = _candidates()
     for base in candidates:
@@ -142,8 +142,11 @@ class Kernel:
 
     def __call__(self, work: float, *args: Any) -> Any:
         """Run on ``args``: serially if ``work`` nanoseconds are few, else on the pool's threads."""
+        return self.on(POOL.team(work), *args)
+
+    def on(self, team: Team, *args: Any) -> Any:
+        """Run on ``args`` with a team at hand, where what is passed depends on its size."""
         dispatcher = self._dispatcher or self.dispatcher
-        team = POOL.team(work)
         lock = POOL.lock
         if lock is None or team is SERIAL:
             return dispatcher(team, *args)

@@ -27,7 +27,7 @@ from numba.extending import intrinsic
 #: an OpenMP region takes about 2 us, and its other threads wake up later still.
 SERIAL_NS = 12_000.0
 
-#: A team as the kernels see it: the address of the pool's entry function (0: stay serial), and how many threads.
+#: A team as kernels see it: the address of the pool's entry function (0: stay serial), and its threads.
 Team = tuple[int, int]
 SERIAL: Team = (0, 1)
 

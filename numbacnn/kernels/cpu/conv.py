@@ -1,0 +1,77 @@
+"""Convolution on the CPU: forward, and the gradients by data, by weights and by bias.
+
+Arrays are C-contiguous and channels last, of one dtype, float32 or float64, as ``ConvDims`` states them;
+nothing is checked here, and what is written is written whole.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from ..._threads import POOL
+from ...dims import ConvDims
+from .correlate import correlate
+from .outer import outer
+from .outer_plan import outer_plan
+from .plan import correlation_plan
+from .simd import VECTOR_BYTES
+
+NS_PER_MAC = 0.012  # on one thread, for the choice between serial and parallel
+
+_NO_BIAS = {np.dtype(t): np.zeros(0, t) for t in (np.float32, np.float64)}
+_local = threading.local()
+
+
+def _workspace(size, dtype):
+    held = getattr(_local, "held", None)
+    nbytes = size * dtype.itemsize
+    if held is None or held.size < nbytes:
+        held = _local.held = np.empty(nbytes + 64, np.uint8)
+    return held[-held.ctypes.data % 64 :][:nbytes].view(dtype)
+
+
+def _correlate(
+    dims: ConvDims, backward: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray
+) -> None:
+    team = POOL.team(dims.macs * NS_PER_MAC)
+    plan = correlation_plan(dims, backward, VECTOR_BYTES // x.itemsize, team[1])
+    work = _workspace(plan.workspace, x.dtype)
+    bias = _NO_BIAS[x.dtype] if b is None else b
+    correlate.on(team, x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), work, *plan.tables)
+
+
+def conv_forward(
+    dims: ConvDims,
+    x: np.ndarray,  # (n, *in, c_in) read
+    w: np.ndarray,  # (*k, c_in / groups, c_out) read
+    b: np.ndarray | None,  # (c_out,) read, or None
+    y: np.ndarray,  # (n, *out, c_out) written
+) -> None:
+    """``y[o, c] = b[c] + sum over taps t and inputs i of x[o * stride - pad + t * dilation, i] * w[t, i, c]``."""
+    _correlate(dims, False, x, w, b, y)
+
+
+def conv_backward_data(
+    dims: ConvDims,
+    dy: np.ndarray,  # (n, *out, c_out) read
+    w: np.ndarray,  # (*k, c_in / groups, c_out) read
+    dx: np.ndarray,  # (n, *in, c_in) written
+) -> None:
+    """``dx[p, i] = sum over o, t with o * stride - pad + t * dilation = p, and c, of dy[o, c] * w[t, i, c]``."""
+    _correlate(dims, True, dy, w, None, dx)
+
+
+def conv_backward_weights(
+    dims: ConvDims,
+    x: np.ndarray,  # (n, *in, c_in) read
+    dy: np.ndarray,  # (n, *out, c_out) read
+    dw: np.ndarray,  # (*k, c_in / groups, c_out) written
+) -> None:
+    """``dw[t, i, c] = sum over outputs o of x[o * stride - pad + t * dilation, i] * dy[o, c]``."""
+    team = POOL.team(dims.macs * NS_PER_MAC)
+    plan = outer_plan(dims, VECTOR_BYTES // x.itemsize, x.itemsize, team[1])
+    work = _workspace(plan.workspace, x.dtype)
+    flat = (x.reshape(-1), dy.reshape(-1), dw.reshape(-1))
+    outer.on(team, *flat, work, plan.copies, plan.splits, *plan.tables)

@@ -1,0 +1,227 @@
+"""Correlation by the register tile: the loops of the forward pass and the data gradient.
+
+Five loops around the tile, as in BLIS: parts (pixels and channels, over threads), groups, blocks of the
+sum, panels of output channels, rows of pixels.  Per block of the sum the part's inputs stay in L2 and the
+packed panel of weights passes through L1.  Padding is copied as zeros around the band a part reads, in the
+thread's own scratch, so that the tile has no bounds to check.
+"""
+
+from __future__ import annotations
+
+from ..._jit import jit, kernel, run_slots
+from .plan import (
+    BAND, BLOCK0, BLOCK1, COLUMNS, FILL_HEIGHT, FILL_LEFT, FILL_PADDED0, FILL_SPAN, FILL_STRIDE, FILL_TOP,
+    FILL_WIDTH, GROUP, GROUP0, GROUP1, IMAGE, IMAGE0, IMAGES, IN_CHANNELS, IN_COLUMNS, IN_ROWS, INPUTS, OUT0,
+    OUT_IMAGE, OUT_ROW, OUTPUTS, PACK_CHORE, PACKED0, PACKED_K, PANEL, PANEL0, PANEL1, PHASE, ROW, ROW0, ROWS_,
+    SLOT, SLOTS0, SOURCE, SOURCE0, STRAIGHT, TABLE0, TAP0, TAPS_MERGED, W_GROUP, W_INPUT, W_OUTPUT, WEIGHT0,
+)  # fmt: skip
+from .simd import VECTOR_BYTES, copy_vector, transpose_block
+from .tile import ADD, BIAS, ROWS, TAIL, VECTORS, ZERO, conv_tile
+
+
+@jit
+def fill_band(phase, group, image0, images, top, rows, x, out, at):
+    """Copy ``rows`` rows of some images from row ``top`` on into ``out[at:]``, zeros where there are none.
+
+    Columns start at FILL_LEFT, FILL_WIDTH of them; of the channels those of one group.
+    """
+    inputs, width, channels = phase[INPUTS], phase[FILL_WIDTH], phase[IN_CHANNELS]
+    height, columns = phase[IN_ROWS], phase[IN_COLUMNS]
+    left = phase[FILL_LEFT]
+    lo = min(max(-left, 0), width)
+    hi = max(min(columns - left, width), lo)
+    for i in range(image0, image0 + images):
+        for r in range(top, top + rows):
+            line = out[at : at + width * inputs]
+            at += width * inputs
+            if r < 0 or r >= height:
+                line[:] = 0
+                continue
+            line[: lo * inputs] = 0
+            line[hi * inputs :] = 0
+            start = ((i * height + r) * columns + left + lo) * channels + group * inputs
+            if inputs == channels:
+                line[lo * inputs : hi * inputs] = x[start : start + (hi - lo) * inputs]
+            else:
+                for p in range(hi - lo):
+                    target = line[(lo + p) * inputs : (lo + p + 1) * inputs]
+                    source = x[start + p * channels : start + p * channels + inputs]
+                    for c in range(inputs):
+                        target[c] = source[c]
+
+
+@jit
+def _pack_rows(w, start, pitch, count, valid, width, out, at):
+    """Copy ``count`` rows of ``valid`` neighbouring weights, ``pitch`` apart, zeros up to ``width``."""
+    lanes = VECTOR_BYTES // w.itemsize
+    for i in range(count):
+        if valid >= width:
+            for v in range(0, width, lanes):
+                copy_vector(w, start + i * pitch + v, out, at + i * width + v)
+        else:
+            source = w[start + i * pitch : start + i * pitch + valid]
+            target = out[at + i * width : at + (i + 1) * width]
+            for c in range(valid):
+                target[c] = source[c]
+            for c in range(valid, width):
+                target[c] = 0
+
+
+@jit
+def _pack_columns(w, start, pitch, count, valid, width, out, at):
+    """Copy ``valid`` columns of ``count`` neighbouring weights, ``pitch`` apart, as rows: a transposition."""
+    lanes = VECTOR_BYTES // w.itemsize
+    for c0 in range(0, width, lanes):
+        whole = count // lanes * lanes if c0 + lanes <= valid else 0
+        for i in range(0, whole, lanes):
+            transpose_block(w, start + c0 * pitch + i, pitch, out, at + i * width + c0, width)
+        for c in range(c0, c0 + lanes):
+            if c < valid:
+                source = w[start + c * pitch : start + c * pitch + count]
+                for i in range(whole, count):
+                    out[at + i * width + c] = source[i]
+            else:
+                for i in range(whole, count):
+                    out[at + i * width + c] = 0
+
+
+@jit
+def _pack_block(phase, weights, block, group, panel, width, valid, w, out, at):
+    """Pack one panel of one block of the sum: ``[taps][k][width]``."""
+    lanes = VECTOR_BYTES // w.itemsize
+    inputs, merged = phase[INPUTS], phase[TAPS_MERGED]
+    w_input, w_output = phase[W_INPUT], phase[W_OUTPUT]
+    base = group * phase[W_GROUP] + panel * VECTORS * lanes * w_output
+    for t in range(block[0], block[1]):
+        k, end = block[2], block[2] + block[3]
+        while k < end:
+            tap, first = k // inputs, k % inputs
+            count = min(inputs - first, end - k)
+            number = phase[WEIGHT0] + (t - phase[TAP0]) * merged + tap
+            start = weights[number] + base + first * w_input
+            if w_output == 1:
+                _pack_rows(w, start, w_input, count, valid, width, out, at)
+            else:
+                _pack_columns(w, start, w_output, count, valid, width, out, at)
+            at += count * width
+            k += count
+
+
+@jit
+def panel_width(valid, lanes):
+    """Return the width of a panel with ``valid`` output channels left: one vector where that is enough."""
+    return lanes if valid <= lanes else VECTORS * lanes
+
+
+@jit
+def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
+    """Pack a panel of the kernel, or pad one image of the source."""
+    kind, number, group, panel = chores[part]
+    lanes = VECTOR_BYTES // w.itemsize
+    if kind == PACK_CHORE:
+        phase = phases[number]
+        full = VECTORS * lanes
+        panels = (phase[OUTPUTS] + full - 1) // full
+        valid = phase[OUTPUTS] - panel * full
+        width = panel_width(valid, lanes)
+        at = phase[PACKED0] + (group * panels + panel) * phase[PACKED_K] * full
+        for b in range(phase[BLOCK0], phase[BLOCK1]):
+            before = at + blocks[b, 4] * width
+            _pack_block(phase, weights, blocks[b], group, panel, width, valid, w, work, before)
+    else:
+        phase = phases[0]
+        at = phase[FILL_PADDED0] + group * phase[GROUP] + number * phase[IMAGE]
+        fill_band(phase, group, number, 1, phase[FILL_TOP], phase[FILL_HEIGHT], x, work, at)
+
+
+@jit
+def _sweep_wide(x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
+    """One panel of several vectors over all pixels of a part."""
+    m = first
+    while end - m >= ROWS:
+        conv_tile(
+            ROWS, VECTORS, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
+            bias, b0, mode, valid,
+        )  # fmt: skip
+        m += ROWS
+    while m < end:
+        conv_tile(
+            TAIL, VECTORS, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
+            bias, b0, mode, valid,
+        )  # fmt: skip
+        m += TAIL
+
+
+@jit
+def _sweep_narrow(x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
+    """One panel of one vector over all pixels of a part."""
+    m = first
+    while end - m >= ROWS:
+        conv_tile(
+            ROWS, 1, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
+            bias, b0, mode, valid,
+        )  # fmt: skip
+        m += ROWS
+    while m < end:
+        conv_tile(
+            TAIL, 1, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
+            bias, b0, mode, valid,
+        )  # fmt: skip
+        m += TAIL
+
+
+@jit
+def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, weights, blocks, table):
+    """Compute one part: a band of pixels, for some groups and panels."""
+    row = table[part]
+    phase = phases[row[PHASE]]
+    image, images, row0, rows = row[IMAGE0], row[IMAGES], row[ROW0], row[ROWS_]
+    lanes = VECTOR_BYTES // w.itemsize
+    full = VECTORS * lanes
+    outputs = phase[OUTPUTS]
+    panels = (outputs + full - 1) // full
+    first = phase[TABLE0]
+    end = first + images * rows * phase[COLUMNS]
+    scratch = phase[SLOTS0] + slot * phase[SLOT]
+    for group in range(row[GROUP0], row[GROUP1]):
+        x0 = phase[SOURCE0]
+        if phase[SOURCE] == BAND:
+            x0 += scratch
+            top = phase[FILL_TOP] + row0 * phase[FILL_STRIDE]
+            height = (rows - 1) * phase[FILL_STRIDE] + phase[FILL_SPAN]
+            fill_band(phase, group, image, images, top, height, x, work, scratch)
+        else:
+            x0 += group * phase[GROUP] + image * phase[IMAGE] + row0 * phase[ROW]
+        source = x if phase[SOURCE] == STRAIGHT else work
+        y0 = phase[OUT0] + image * phase[OUT_IMAGE] + row0 * phase[OUT_ROW] + group * outputs
+        for b in range(phase[BLOCK0], phase[BLOCK1]):
+            block = blocks[b]
+            mode = ADD
+            if b == phase[BLOCK0]:
+                mode = BIAS if bias.size else ZERO
+            for panel in range(row[PANEL0], row[PANEL1]):
+                c0 = panel * full
+                valid = outputs - c0
+                width = panel_width(valid, lanes)
+                if phase[PANEL] >= 0:
+                    at = scratch + phase[PANEL]
+                    _pack_block(phase, weights, block, group, panel, width, valid, w, work, at)
+                else:
+                    at = phase[PACKED0] + (group * panels + panel) * phase[PACKED_K] * full + block[4] * width
+                b0 = group * outputs + c0
+                args = (y, y0 + c0, places, bias, b0, mode, valid)
+                if width > lanes:
+                    _sweep_wide(source, x0 + block[2], pixels, first, end, taps, block, work, at, *args)
+                else:
+                    _sweep_narrow(source, x0 + block[2], pixels, first, end, taps, block, work, at, *args)
+
+
+@kernel
+def correlate(team, x, w, bias, y, work, phases, pixels, places, taps, weights, blocks, parts, chores):
+    """``y[p, c] = bias[c] + sum of x * w`` over the windows of a plan; all arrays but tables are flat.
+
+    Reads x and w whole, bias if it has elements, writes every element of y; work is scratch.
+    """
+    run_slots(team, _chore, chores.shape[0], (x, w, work, phases, weights, blocks, chores))
+    tables = (phases, pixels, places, taps, weights, blocks, parts)
+    run_slots(team, _part, parts.shape[0], (x, w, bias, y, work, *tables))

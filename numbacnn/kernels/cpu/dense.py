@@ -1,0 +1,46 @@
+"""The dense layer's three products on the CPU: convolutions of one tap, a sample being a pixel."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from ...dims import ConvDims
+from .conv import conv_backward_data, conv_backward_weights, conv_forward
+
+
+@functools.lru_cache(maxsize=512)
+def _dims(samples: int, inputs: int, outputs: int) -> ConvDims:
+    # Samples stand along an axis of the image; an empty batch has no image at all.
+    return ConvDims(
+        min(samples, 1), inputs, outputs, (max(samples, 1), 1), (1, 1), (1, 1), (1, 1), (0, 0), (0, 0), 1
+    )
+
+
+def dense_forward(
+    x: np.ndarray,  # (n, inputs) read
+    w: np.ndarray,  # (inputs, outputs) read
+    b: np.ndarray | None,  # (outputs,) read, or None
+    y: np.ndarray,  # (n, outputs) written
+) -> None:
+    """``y = x w + b``."""
+    conv_forward(_dims(x.shape[0], *w.shape), x, w, b, y)
+
+
+def dense_backward_data(
+    dy: np.ndarray,  # (n, outputs) read
+    w: np.ndarray,  # (inputs, outputs) read
+    dx: np.ndarray,  # (n, inputs) written
+) -> None:
+    """``dx = dy w'``."""
+    conv_backward_data(_dims(dy.shape[0], *w.shape), dy, w, dx)
+
+
+def dense_backward_weights(
+    x: np.ndarray,  # (n, inputs) read
+    dy: np.ndarray,  # (n, outputs) read
+    dw: np.ndarray,  # (inputs, outputs) written
+) -> None:
+    """``dw = x' dy``."""
+    conv_backward_weights(_dims(x.shape[0], *dw.shape), x, dy, dw)

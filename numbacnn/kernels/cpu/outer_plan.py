@@ -1,0 +1,123 @@
+"""Plans of the weight gradient: a sum of outer products over pixels, cut by pixels and by weights.
+
+Sums over pixels must not depend on the number of threads, so the pixels are cut into *splits* by sizes
+alone; each has its own copy of the gradient, and the copies are added in order.  Within a split the weights
+are cut as the threads need.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...dims import ConvDims
+from .plan import (
+    BAND,
+    LEAST_PART,
+    PAD_CHORE,
+    PADDED,
+    PANEL,
+    PARTS_PER_THREAD,
+    PHASE_COLUMNS,
+    SLOT,
+    SLOTS0,
+    TAPS_MERGED,
+    Band,
+    _Tables,
+    bands,
+    cache_sizes,
+    correlation,
+    even,
+    integers,
+    round_up,
+    source_of,
+)
+from .tile import ROWS, TAIL, VECTORS
+
+# Columns of `OuterPlan.parts`.
+SPLIT, BLOCK_FIRST, BLOCK_END, GROUP_FIRST, GROUP_END, PANEL_FIRST, PANEL_END, UNIT_FIRST, UNIT_END = range(9)
+
+SPLIT_PIXELS = 1024  # at least, so that adding up the copies takes a few percent of the products
+SPLITS = 8
+SPLIT_BYTES = 16 << 20  # of copies, at most
+
+
+@dataclass(frozen=True)
+class OuterPlan:
+    """The tables of a weight gradient; as in `Plan`, and:
+
+    Attributes:
+        bands: rows ``image, images, row, rows``: blocks of pixels whose gradient panel stays in L1.
+        parts: rows as named above; a unit is a tile's rows of the gradient.
+        copies: offset in the workspace of the second split's gradient; the first is the output itself.
+        splits: copies of the gradient.
+    """
+
+    phases: np.ndarray
+    pixels: np.ndarray
+    places: np.ndarray
+    taps: np.ndarray
+    bands: np.ndarray
+    parts: np.ndarray
+    chores: np.ndarray
+    copies: int
+    splits: int
+    workspace: int
+
+    @functools.cached_property
+    def tables(self) -> tuple[np.ndarray, ...]:
+        """The tables in the order of the kernel's parameters."""
+        return (self.phases, self.pixels, self.places, self.taps, self.bands, self.parts, self.chores)
+
+
+def units_per_tap(inputs: int) -> int:
+    """Return how many tiles cover the inputs of a tap: full ones, then tails."""
+    return inputs // ROWS + -(-(inputs % ROWS) // TAIL)
+
+
+@functools.lru_cache(maxsize=512)
+def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan:
+    """Plan the weight gradient of a 2-D convolution."""
+    c = correlation(dims, backward=False)
+    (h,), (w,) = c.h, c.w
+    l1, _ = cache_sizes()
+    width = VECTORS * lanes
+    panels = -(-c.outputs // width)
+    blocks = bands(c.n, h.count, w.count, max(l1 * 5 // 8 // (width * item), 2 * ROWS))
+    total, kernel = c.n * h.count * w.count, int(np.prod(dims.kernel_shape))
+    splits = max(1, min(SPLITS, total // SPLIT_PIXELS, SPLIT_BYTES // (kernel * item), len(blocks)))
+
+    wanted = max(1, min(PARTS_PER_THREAD * threads, dims.macs // LEAST_PART))
+    wanted = -(-wanted // splits)
+    group_parts = min(c.groups, wanted)
+    panel_parts = min(panels, -(-wanted // group_parts))
+    source = source_of(c, shared=group_parts * panel_parts < wanted or panel_parts > 1)
+    tables = _Tables()
+    largest = max(blocks, key=lambda b: (b.images, b.rows), default=Band(0, 0, 0, 0))
+    constants = tables.add(c, source, h, w, largest)
+    info = np.zeros((1, PHASE_COLUMNS), np.int64)
+    info[0, list(constants)] = list(constants.values())
+    units = len(tables.taps) * units_per_tap(c.inputs * constants[TAPS_MERGED])
+    unit_parts = min(units, -(-wanted // (group_parts * panel_parts)))
+    parts = [
+        (s, b0, b1, g0, g1, j0, j1, u0, u1)
+        for s, (b0, b1) in enumerate(even(len(blocks), splits) or [(0, 0)])
+        for g0, g1 in even(c.groups, group_parts)
+        for j0, j1 in even(panels, panel_parts)
+        for u0, u1 in even(units, unit_parts)
+    ]
+    chores, used = [], 0
+    if source.kind == PADDED:
+        chores = [(PAD_CHORE, i, g, 0) for i in range(c.n) for g in range(c.groups)]
+        used = round_up(c.groups * source.group, lanes)
+    copies = used
+    used = round_up(used + (splits - 1) * kernel, lanes)
+    band = round_up(tables.band, lanes) if source.kind == BAND else 0
+    info[:, SLOTS0], info[:, PANEL] = used, band
+    info[:, SLOT] = slot = band + largest.images * largest.rows * w.count * width
+    return OuterPlan(
+        info, integers(tables.pixels), integers(tables.places), integers(tables.taps), integers(blocks, 4),
+        integers(parts, 9), integers(chores, 4), copies, splits, used + threads * slot,
+    )  # fmt: skip

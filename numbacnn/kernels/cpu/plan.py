@@ -1,0 +1,414 @@
+"""Plans: what a convolution needs to know before it runs, worked out once per geometry.
+
+A plan turns `ConvDims` into tables of integers: where each output pixel's window starts, where the taps
+lie, how the sum over k is blocked, how the work is cut into parts, and how much workspace it takes.
+The kernels in ``conv.py`` walk the tables and know nothing of strides, pads, dilation or passes.
+
+Forward and data gradient are one operation, a *correlation*, in one or more *phases*.  The forward has
+one.  In the data gradient the input pixels with equal residue modulo the stride meet the same taps:
+each residue is a phase, a correlation of the output gradient with those taps, of stride 1.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...dims import ConvDims
+from .simd import VECTOR_BYTES
+from .tile import ROWS, UNROLL, VECTORS
+
+# Columns of `Plan.phases`: one row of constants per phase.
+PHASE_COLUMNS = 35
+(
+    TABLE0, BLOCK0, BLOCK1, PACKED0, PACKED_K, TAP0, WEIGHT0, TAPS_MERGED, INPUTS, OUTPUTS, COLUMNS,
+    SOURCE, SOURCE0, IMAGE, ROW, GROUP, OUT0, OUT_IMAGE, OUT_ROW,
+    FILL_TOP, FILL_LEFT, FILL_STRIDE, FILL_SPAN, FILL_HEIGHT, FILL_WIDTH, IN_ROWS, IN_COLUMNS, IN_CHANNELS,
+    FILL_PADDED0, W_INPUT, W_OUTPUT, W_GROUP, PANEL, SLOTS0, SLOT,
+) = range(PHASE_COLUMNS)  # fmt: skip
+
+# Where a phase reads its source: straight from the array, from a band copied with zeros around it into
+# the thread's own scratch, or from the whole source padded once beforehand.
+STRAIGHT, BAND, PADDED = range(3)
+
+# Columns of `Plan.parts`, one row per part, and of `Plan.chores` (what is packed or padded beforehand).
+PHASE, IMAGE0, IMAGES, ROW0, ROWS_, GROUP0, GROUP1, PANEL0, PANEL1 = range(9)
+PACK_CHORE, PAD_CHORE = range(2)
+
+K_BLOCK = 512  # inputs summed before moving on: a packed panel of them stays in L2
+PARTS_PER_THREAD = 4  # so that a thread that the system holds up leaves its share to the others
+LEAST_PART = 1 << 19  # multiply-adds: a part of some 5 us, against about 2 us for a parallel region
+
+
+@functools.cache
+def cache_sizes() -> tuple[int, int]:
+    """Return the bytes of a core's L1 data cache and of its L2 cache."""
+    sizes = {}
+    for folder in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            kind, level, size = ((folder / f).read_text().strip() for f in ("type", "level", "size"))
+            if kind != "Instruction" and size.endswith("K"):
+                sizes[int(level)] = int(size[:-1]) << 10
+        except (OSError, ValueError):
+            continue
+    return sizes.get(1, 32 << 10), sizes.get(2, 1 << 20)
+
+
+class Axis(NamedTuple):
+    """One axis of a phase: which outputs it computes, from which source pixels, with which taps."""
+
+    taps: tuple[int, ...]  # the kernel's taps, in order of the source pixels they meet
+    origin: int  # the source pixel that the first tap of the first output meets; may lie in the padding
+    stride: int  # source pixels between the windows of neighbouring outputs
+    dilation: int  # source pixels between neighbouring taps
+    start: int  # the first output pixel
+    step: int  # output pixels between neighbouring outputs of this phase
+    count: int  # outputs
+
+
+def forward_axis(dims: ConvDims, axis: int) -> Axis:
+    """Return the one phase of the forward pass along an axis."""
+    return Axis(
+        tuple(range(dims.k_[axis])), -dims.pad_lo_[axis], dims.stride_[axis], dims.dilation_[axis],
+        0, 1, dims.out_[axis],
+    )  # fmt: skip
+
+
+def backward_axes(dims: ConvDims, axis: int) -> list[Axis]:
+    """Return the phases of the data gradient along an axis: one per residue modulo the stride.
+
+    Input pixel ``i = start + stride * q`` meets output ``o`` through tap ``t`` where
+    ``o * stride = i + pad_lo - t * dilation``.  The taps that divide evenly lie ``stride / gcd`` apart, and
+    from one to the next ``o`` falls by ``dilation / gcd``: in reverse they meet rising pixels.
+    """
+    size, k, s, d, lo = (f[axis] for f in (dims.in_, dims.k_, dims.stride_, dims.dilation_, dims.pad_lo_))
+    phases = []
+    for start in range(min(s, size)):
+        taps = tuple(t for t in reversed(range(k)) if (start + lo - t * d) % s == 0)
+        origin = (start + lo - taps[0] * d) // s if taps else 0
+        phases.append(Axis(taps, origin, 1, d // math.gcd(d, s), start, s, -(-(size - start) // s)))
+    return phases
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The tables of one pass; flat integer arrays, as the kernels take them.
+
+    Attributes:
+        phases: one row per phase, columns as named above.
+        pixels: offsets of the windows of a part's pixels, by phase from TABLE0 on.
+        places: offsets of the same pixels in the output.
+        taps: offsets of the taps, by phase; k contiguous inputs follow each.
+        weights: offset in the kernel of each tap (of each single one, where taps merge).
+        blocks: rows ``tap, end of taps, k, length, k packed before``, the blocks of the sum.
+        parts: rows as named above, what one part computes.
+        chores: rows ``kind, phase, group, panel`` or ``kind, image, group, 0``, done before all parts.
+        workspace: elements of workspace, those of every thread included.
+    """
+
+    phases: np.ndarray
+    pixels: np.ndarray
+    places: np.ndarray
+    taps: np.ndarray
+    weights: np.ndarray
+    blocks: np.ndarray
+    parts: np.ndarray
+    chores: np.ndarray
+    workspace: int
+
+    @functools.cached_property
+    def tables(self) -> tuple[np.ndarray, ...]:
+        """The tables in the order of the kernels' parameters."""
+        return (
+            self.phases, self.pixels, self.places, self.taps, self.weights, self.blocks, self.parts, self.chores
+        )  # fmt: skip
+
+
+class Source(NamedTuple):
+    """How windows are read: from where, and the strides in elements."""
+
+    kind: int
+    image: int
+    row: int  # between neighbouring rows
+    column: int
+    group: int
+    top: int  # the source row and column at the buffer's (or array's) first element
+    left: int
+    rows: int  # of a whole padded image
+    columns: int
+
+
+def round_up(value: int, multiple: int) -> int:
+    """Return the least multiple that is not below the value."""
+    return -(-value // multiple) * multiple
+
+
+def even(n: int, parts: int) -> list[tuple[int, int]]:
+    """Return the bounds of ``parts`` even ranges of n, empty ones left out."""
+    bounds = [n * i // parts for i in range(parts + 1)]
+    return [(a, b) for a, b in itertools.pairwise(bounds) if a < b]
+
+
+def k_blocks(taps: int, k: int) -> list[tuple[int, int, int, int, int]]:
+    """Cut a sum over taps and k inputs each into blocks of about K_BLOCK: whole taps, or parts of one."""
+    if taps == 0 or k == 0:
+        return [(0, 0, 0, 0, 0)]  # an empty sum: still written
+    if k <= K_BLOCK:
+        each = K_BLOCK // k
+        return [(t, min(t + each, taps), 0, k, t * k) for t in range(0, taps, each)]
+    length = round_up(-(-k // -(-k // K_BLOCK)), UNROLL)
+    return [
+        (t, t + 1, k0, min(length, k - k0), t * k + k0) for t in range(taps) for k0 in range(0, k, length)
+    ]
+
+
+def window(axes: list[Axis]) -> tuple[int, int]:
+    """Return the first source pixel that any phase reads, and how many a single output may span from there."""
+    axes = [a for a in axes if a.taps]
+    first = min((a.origin for a in axes), default=0)
+    return first, max((a.origin + (len(a.taps) - 1) * a.dilation for a in axes), default=0) - first + 1
+
+
+def fits(axes: list[Axis], size: int) -> bool:
+    """Tell whether every tap of every output lies in the source, so that no padding is read."""
+    return all(
+        not a.taps
+        or (a.origin >= 0 and a.origin + (a.count - 1) * a.stride + (len(a.taps) - 1) * a.dilation < size)
+        for a in axes
+    )
+
+
+class Correlation(NamedTuple):
+    """A pass as a correlation: sizes of source and output, and how the kernel's elements lie."""
+
+    n: int
+    source: tuple[int, int, int]  # rows, columns, channels
+    output: tuple[int, int, int]
+    groups: int
+    h: list[Axis]
+    w: list[Axis]
+    kernel_columns: int
+    tap_weights: int  # kernel elements between taps
+    w_input: int  # between inputs of a tap
+    w_output: int  # between outputs
+    w_group: int
+
+    @property
+    def inputs(self) -> int:
+        """Source channels of a group."""
+        return self.source[2] // self.groups
+
+    @property
+    def outputs(self) -> int:
+        """Output channels of a group."""
+        return self.output[2] // self.groups
+
+
+def flat(dims: ConvDims) -> tuple[int, int]:
+    """Return (images, pixels) of a kernel of one tap and stride 1 without padding: images do not matter then."""
+    single = all(k == s == 1 and not lo and not hi for k, s, lo, hi in zip(
+        dims.k_, dims.stride_, dims.pad_lo_, dims.pad_hi_, strict=True))  # fmt: skip
+    return (1, dims.n * math.prod(dims.in_)) if single else (dims.n, 0)
+
+
+def correlation(dims: ConvDims, backward: bool) -> Correlation:
+    """State the forward pass, or the data gradient, as a correlation."""
+    ins, outs = dims.c_in // dims.groups, dims.c_out // dims.groups
+    n, pixels = flat(dims)
+    if pixels:
+        size = out = (pixels, 1)
+        h, w = [Axis((0,), 0, 1, 1, 0, 1, pixels)], [Axis((0,), 0, 1, 1, 0, 1, 1)]
+    else:
+        size, out = dims.in_, dims.out_
+        if backward:
+            h, w = backward_axes(dims, 0), backward_axes(dims, 1)
+        else:
+            h, w = [forward_axis(dims, 0)], [forward_axis(dims, 1)]
+    columns, tap = dims.k_[1], ins * dims.c_out
+    if backward:
+        source, output = (*out, dims.c_out), (*size, dims.c_in)
+        return Correlation(n, source, output, dims.groups, h, w, columns, tap, 1, dims.c_out, outs)
+    source, output = (*size, dims.c_in), (*out, dims.c_out)
+    return Correlation(n, source, output, dims.groups, h, w, columns, tap, dims.c_out, 1, outs)
+
+
+def source_of(c: Correlation, shared: bool) -> Source:
+    """Choose how windows are read; ``shared``: parts share pixels, so padding is done once beforehand."""
+    rows, columns, channels = c.source
+    if fits(c.h, rows) and fits(c.w, columns):
+        return Source(STRAIGHT, rows * columns * channels, columns * channels, channels, c.inputs, 0, 0, 0, 0)
+    top, span_h = window(c.h)
+    left, span_w = window(c.w)
+    height = max((a.count - 1) * a.stride for a in c.h) + span_h
+    width = max((a.count - 1) * a.stride for a in c.w) + span_w
+    row = width * c.inputs
+    kind = PADDED if shared else BAND
+    return Source(kind, height * row, row, c.inputs, c.n * height * row, top, left, height, width)
+
+
+class Cut(NamedTuple):
+    """How pixels and channels are cut into parts."""
+
+    pixels: int  # at most, in a part
+    group_parts: int
+    panel_parts: int
+
+
+def cut_correlation(c: Correlation, threads: int, lanes: int) -> Cut:
+    _, l2 = cache_sizes()
+    item = VECTOR_BYTES // lanes
+    taps = max(len(h.taps) for h in c.h) * max(len(w.taps) for w in c.w)
+    per_pixel = min(taps * c.inputs, K_BLOCK) * item
+    pixels = max(4 * ROWS, min(1024, l2 // 4 // max(per_pixel, 1)))
+    total = c.n * sum(h.count for h in c.h) * sum(w.count for w in c.w)
+    macs = total * taps * c.inputs * c.outputs * c.groups / (len(c.h) * len(c.w))
+    wanted = max(1, min(PARTS_PER_THREAD * threads, int(macs // LEAST_PART)))
+    pixel_parts = max(1, -(-total // pixels))
+    if pixel_parts >= wanted:
+        return Cut(pixels, 1, 1)
+    group_parts = min(c.groups, -(-wanted // pixel_parts))
+    wanted = -(-wanted // group_parts)
+    if pixel_parts >= wanted:
+        return Cut(pixels, group_parts, 1)
+    kernel = taps * c.inputs * c.outputs * item
+    if kernel <= l2 // 2:  # the kernel stays in L2 however often it is read: cut pixels smaller
+        pixels = max(8 * ROWS, round_up(-(-total // wanted), ROWS))
+        pixel_parts = max(1, -(-total // pixels))
+    panels = -(-c.outputs // (VECTORS * lanes))
+    return Cut(pixels, group_parts, max(1, min(panels, -(-wanted // pixel_parts))))
+
+
+class Band(NamedTuple):
+    """The pixels of a part: whole images, or rows of one."""
+
+    image0: int
+    images: int
+    row0: int
+    rows: int
+
+
+def bands(n: int, rows: int, columns: int, pixels: int) -> list[Band]:
+    """Cut ``n`` images of rows and columns into bands of at most ``pixels`` pixels, a row at least."""
+    if n == 0 or rows == 0 or columns == 0:
+        return []
+    if rows * columns <= pixels:
+        images = min(n, pixels // (rows * columns))
+        return [Band(a, b - a, 0, rows) for a, b in even(n, -(-n // images))]
+    count = -(-rows // max(1, pixels // columns))
+    return [Band(i, 1, a, b - a) for i in range(n) for a, b in even(rows, count)]
+
+
+def offsets(shape: tuple[int, int], image: int, row: int, columns: int, column: int) -> list[int]:
+    """Return the offsets of the pixels of (images, rows) of columns, row-major."""
+    i, r, c = (np.arange(m, dtype=np.int64) for m in (*shape, columns))
+    return (i[:, None, None] * image + r[:, None] * row + c * column).ravel().tolist()
+
+
+def integers(values: Any, columns: int = 0) -> np.ndarray:
+    """Return integers, or rows of so many, as an array, also when there are none."""
+    array = np.array(list(values), np.int64)
+    return array.reshape(-1, columns) if columns else array
+
+
+class _Tables:
+    """The tables of a plan while its phases are added."""
+
+    def __init__(self) -> None:
+        self.pixels: list[int] = []
+        self.places: list[int] = []
+        self.taps: list[int] = []
+        self.weights: list[int] = []
+        self.blocks: list[tuple[int, ...]] = []
+        self.packed = 0  # elements of packed kernel
+        self.band = 0  # elements of the largest band
+
+    def add(self, c: Correlation, source: Source, h: Axis, w: Axis, largest: Band) -> dict[int, int]:
+        """Add a phase whose parts have at most the pixels of ``largest``; return its row of constants."""
+        _, out_columns, out_channels = c.output
+        # Where taps along a row are neighbours and nothing lies between pixels, they are one longer tap.
+        merged = source.column == c.inputs and (w.dilation == 1 or len(w.taps) == 1)
+        span, row = window(c.h)[1], h.stride * source.row
+        image = source.image
+        if source.kind == BAND:
+            image = ((largest.rows - 1) * h.stride + span) * source.row
+            self.band = max(self.band, largest.images * image)
+        origin = (h.origin - source.top) * source.row + (w.origin - source.left) * source.column
+        steps = [0] if merged else [i * w.dilation * source.column for i in range(len(w.taps))]
+        taps = [i * h.dilation * source.row + step for i in range(len(h.taps)) for step in steps if w.taps]
+        inputs = c.inputs * (len(w.taps) if merged else 1)
+        sums = k_blocks(len(taps), inputs)
+        tap0, block0 = len(self.taps), len(self.blocks)
+        out_image, out_row = c.output[0] * out_columns * out_channels, h.step * out_columns * out_channels
+        constants = {
+            TABLE0: len(self.pixels), BLOCK0: block0, BLOCK1: block0 + len(sums), PACKED0: self.packed,
+            PACKED_K: len(taps) * inputs, TAP0: tap0, WEIGHT0: len(self.weights),
+            TAPS_MERGED: len(w.taps) if merged else 1, INPUTS: c.inputs, OUTPUTS: c.outputs, COLUMNS: w.count,
+            SOURCE: source.kind, SOURCE0: origin if taps else 0, IMAGE: image, ROW: row, GROUP: source.group,
+            OUT0: (h.start * out_columns + w.start) * out_channels, OUT_IMAGE: out_image, OUT_ROW: out_row,
+            FILL_TOP: source.top, FILL_LEFT: source.left, FILL_STRIDE: h.stride, FILL_SPAN: span,
+            FILL_HEIGHT: source.rows, FILL_WIDTH: source.columns, IN_ROWS: c.source[0],
+            IN_COLUMNS: c.source[1], IN_CHANNELS: c.source[2],
+            W_INPUT: c.w_input, W_OUTPUT: c.w_output, W_GROUP: c.w_group,
+        }  # fmt: skip
+        shape = (largest.images, largest.rows)
+        self.pixels += offsets(shape, image, row, w.count, w.stride * source.column)
+        self.places += offsets(shape, out_image, out_row, w.count, w.step * out_channels)
+        self.taps += taps
+        self.weights += [(th * c.kernel_columns + tw) * c.tap_weights for th in h.taps for tw in w.taps]
+        self.blocks += [(tap0 + a, tap0 + b, k0, k, before) for a, b, k0, k, before in sums]
+        return constants
+
+
+@functools.lru_cache(maxsize=512)
+def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int) -> Plan:
+    """Plan the forward pass, or the data gradient, of a 2-D convolution.
+
+    How it is cut depends on the number of threads; what each output sums, and in which order, does not.
+    """
+    c = correlation(dims, backward)
+    cut = cut_correlation(c, threads, lanes)
+    source = source_of(c, shared=cut.panel_parts > 1)
+    width = VECTORS * lanes
+    panels = -(-c.outputs // width)
+    phases = [(h, w) for h in c.h for w in c.w if h.count and w.count]
+    cuts = [bands(c.n, h.count, w.count, cut.pixels) for h, w in phases]
+    # A panel of the kernel that one part reads is packed there, just before; else once, beforehand.
+    inside = max(map(len, cuts)) <= 1
+
+    tables, parts, chores = _Tables(), [], []
+    info = np.zeros((len(phases), PHASE_COLUMNS), np.int64)
+    for p, ((h, w), phase_bands) in enumerate(zip(phases, cuts, strict=True)):
+        largest = max(phase_bands, key=lambda b: (b.images, b.rows), default=Band(0, 0, 0, 0))
+        constants = tables.add(c, source, h, w, largest)
+        info[p, list(constants)] = list(constants.values())
+        if not inside and constants[PACKED_K]:
+            chores += [(PACK_CHORE, p, g, j) for g in range(c.groups) for j in range(panels)]
+            tables.packed += c.groups * panels * constants[PACKED_K] * width
+        parts += [
+            (p, *band, g0, g1, j0, j1)
+            for band in phase_bands
+            for g0, g1 in even(c.groups, cut.group_parts)
+            for j0, j1 in even(panels, cut.panel_parts)
+        ]
+    # The workspace: packed kernels, the padded source, then per thread a band and a panel.
+    used = round_up(tables.packed, lanes)
+    if source.kind == PADDED:
+        info[:, SOURCE0] += used
+        info[:, FILL_PADDED0] = used
+        chores += [(PAD_CHORE, i, g, 0) for i in range(c.n) for g in range(c.groups)]
+        used = round_up(used + c.groups * source.group, lanes)
+    band = round_up(tables.band, lanes)
+    panel = width * max(b[3] * (b[1] - b[0]) for b in tables.blocks) if inside else 0
+    info[:, PANEL] = band if inside else -1
+    info[:, SLOTS0], info[:, SLOT] = used, band + panel
+    return Plan(
+        info, integers(tables.pixels), integers(tables.places), integers(tables.taps),
+        integers(tables.weights), integers(tables.blocks, 5), integers(parts, 9), integers(chores, 4),
+        used + threads * (band + panel),
+    )  # fmt: skip

@@ -1,0 +1,216 @@
+"""Vectors: the one file that knows LLVM.
+
+What the host offers (vector width, number of registers) and the few vector operations that the tiles
+are written with.  A vector is as wide as the host's registers: 16 floats with AVX-512, 8 with AVX2,
+4 with NEON or SSE.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import llvmlite.binding as llvm
+import numba
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+INTP = ir.IntType(64)
+LANE = ir.IntType(32)
+
+
+def _probe(cpu: str, features: str) -> bytes:
+    """Return which vector registers LLVM picks for a sum of 64-byte vectors on that CPU."""
+    vector = ir.VectorType(ir.FloatType(), 16)
+    module = ir.Module()
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [vector.as_pointer()] * 2), "probe")
+    b = ir.IRBuilder(function.append_basic_block())
+    x, y = function.args
+    b.store(b.fadd(b.load(x), b.load(y)), x)
+    b.ret_void()
+    target = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features)
+    return target.emit_assembly(llvm.parse_assembly(str(module))).encode()
+
+
+@functools.cache
+def host_vectors() -> tuple[int, int]:
+    """Return the bytes in a vector register and the number of such registers, of the CPU compiled for.
+
+    The host's, unless ``NUMBA_CPU_NAME`` names another: then LLVM is asked what it would use there.
+    """
+    name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
+    if name is None and features is None:
+        host = llvm.get_host_cpu_features()
+        wide, middle, many = host.get("avx512f"), host.get("avx2"), host.get("neon")
+    else:
+        code = _probe(name or llvm.get_host_cpu_name(), features or "")
+        wide, middle, many = b"zmm" in code, b"ymm" in code, b".4s" in code
+    if wide:
+        return 64, 32
+    if middle:
+        return 32, 16
+    return 16, 32 if many else 16
+
+
+VECTOR_BYTES, REGISTERS = host_vectors()
+
+
+def vector_type(dtype: Any) -> ir.VectorType:
+    """Return the LLVM type of a full register of float32 or float64."""
+    if dtype == types.float32:
+        return ir.VectorType(ir.FloatType(), VECTOR_BYTES // 4)
+    return ir.VectorType(ir.DoubleType(), VECTOR_BYTES // 8)
+
+
+def lanes_of(dtype: Any) -> int:
+    """Return how many numbers of this Numba type fill a register."""
+    return VECTOR_BYTES // (dtype.bitwidth // 8)
+
+
+def data_pointer(context: Any, builder: ir.IRBuilder, array_type: Any, array: Any) -> Any:
+    """Return the pointer to an array's first element."""
+    return context.make_array(array_type)(context, builder, array).data
+
+
+def index(value: int) -> ir.Constant:
+    """Return an integer constant of pointer width."""
+    return ir.Constant(INTP, value)
+
+
+def offset(b: ir.IRBuilder, pointer: Any, amount: Any) -> Any:
+    """Return ``pointer + amount`` elements."""
+    return b.gep(pointer, [index(amount) if isinstance(amount, int) else amount])
+
+
+def _suffix(vector: ir.VectorType) -> str:
+    return f"v{vector.count}{'f32' if vector.element == ir.FloatType() else 'f64'}"
+
+
+def _alignment(vector: ir.VectorType) -> int:
+    return 4 if vector.element == ir.FloatType() else 8
+
+
+def zeros(vector: ir.VectorType) -> ir.Constant:
+    """Return a vector of zeros."""
+    return ir.Constant(vector, [0.0] * vector.count)
+
+
+def load(b: ir.IRBuilder, vector: ir.VectorType, pointer: Any) -> Any:
+    """Read a vector from any element's address."""
+    value = b.load(b.bitcast(pointer, vector.as_pointer()))
+    value.align = _alignment(vector)
+    return value
+
+
+def store(b: ir.IRBuilder, value: Any, pointer: Any) -> None:
+    """Write a vector to any element's address."""
+    b.store(value, b.bitcast(pointer, value.type.as_pointer())).align = _alignment(value.type)
+
+
+def splat(b: ir.IRBuilder, vector: ir.VectorType, pointer: Any) -> Any:
+    """Read one number into every lane."""
+    number = b.load(pointer)
+    number.align = _alignment(vector)
+    undefined = ir.Constant(vector, ir.Undefined)
+    lane0 = ir.Constant(ir.VectorType(LANE, vector.count), [0] * vector.count)
+    return b.shuffle_vector(b.insert_element(undefined, number, ir.Constant(LANE, 0)), undefined, lane0)
+
+
+def fma(b: ir.IRBuilder, x: Any, y: Any, z: Any) -> Any:
+    """Return x * y + z, rounded once."""
+    # llvmlite's declare_intrinsic() rejects vector types: declare the function by its mangled name
+    vector = x.type
+    function = cgutils.get_or_insert_function(
+        b.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fma.{_suffix(vector)}"
+    )
+    return b.call(function, [x, y, z])
+
+
+def lane_mask(b: ir.IRBuilder, vector: ir.VectorType, first: int, valid: Any) -> Any:
+    """Return the mask of the lanes whose number, counted from ``first``, is below ``valid``."""
+    numbers = ir.VectorType(INTP, vector.count)
+    undefined = ir.Constant(numbers, ir.Undefined)
+    lane0 = ir.Constant(ir.VectorType(LANE, vector.count), [0] * vector.count)
+    limit = b.shuffle_vector(b.insert_element(undefined, valid, ir.Constant(LANE, 0)), undefined, lane0)
+    return b.icmp_signed("<", ir.Constant(numbers, [first + i for i in range(vector.count)]), limit)
+
+
+def masked_load(b: ir.IRBuilder, vector: ir.VectorType, pointer: Any, mask: Any) -> Any:
+    """Read the lanes of the mask, zeros elsewhere; nothing outside the mask is touched."""
+    address = b.bitcast(pointer, vector.as_pointer())
+    function = cgutils.get_or_insert_function(
+        b.module,
+        ir.FunctionType(vector, [address.type, LANE, mask.type, vector]),
+        f"llvm.masked.load.{_suffix(vector)}.p0",
+    )
+    return b.call(function, [address, ir.Constant(LANE, _alignment(vector)), mask, zeros(vector)])
+
+
+def masked_store(b: ir.IRBuilder, value: Any, pointer: Any, mask: Any) -> None:
+    """Write the lanes of the mask; nothing outside it is touched."""
+    address = b.bitcast(pointer, value.type.as_pointer())
+    function = cgutils.get_or_insert_function(
+        b.module,
+        ir.FunctionType(ir.VoidType(), [value.type, address.type, LANE, mask.type]),
+        f"llvm.masked.store.{_suffix(value.type)}.p0",
+    )
+    b.call(function, [value, address, ir.Constant(LANE, _alignment(value.type)), mask])
+
+
+def _interleave(b: ir.IRBuilder, rows: list, block: int) -> list:
+    """One stage of a transposition: swap the off-diagonal ``block x block`` squares of every pair."""
+    lanes = rows[0].type.count
+    shuffle = ir.VectorType(LANE, lanes)
+    low, high = [], []
+    for i in range(lanes):
+        inner = i // block % 2
+        low.append(i if not inner else lanes + i - block)
+        high.append(i + block if not inner else lanes + i)
+    out = list(rows)
+    for i in range(lanes):
+        if i // block % 2 == 0:
+            x, y = rows[i], rows[i + block]
+            out[i] = b.shuffle_vector(x, y, ir.Constant(shuffle, low))
+            out[i + block] = b.shuffle_vector(x, y, ir.Constant(shuffle, high))
+    return out
+
+
+@intrinsic
+def transpose_block(typingctx, source, source0, stride, target, target0, pitch):
+    """``target[target0 + j * pitch + i] = source[source0 + i * stride + j]`` for i, j below the lanes of a vector.
+
+    Reads and writes a full square; both arrays are flat and of one dtype.
+    """
+    signature = types.void(source, types.intp, types.intp, target, types.intp, types.intp)
+
+    def codegen(context, b, sig, args):
+        vector = vector_type(sig.args[0].dtype)
+        x = offset(b, data_pointer(context, b, sig.args[0], args[0]), args[1])
+        y = offset(b, data_pointer(context, b, sig.args[3], args[3]), args[4])
+        rows = [load(b, vector, offset(b, x, b.mul(args[2], index(i)))) for i in range(vector.count)]
+        block = 1
+        while block < vector.count:
+            rows = _interleave(b, rows, block)
+            block *= 2
+        for i, row in enumerate(rows):
+            store(b, row, offset(b, y, b.mul(args[5], index(i))))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def copy_vector(typingctx, source, source0, target, target0):
+    """Copy one full vector between flat arrays of one dtype."""
+    signature = types.void(source, types.intp, target, types.intp)
+
+    def codegen(context, b, sig, args):
+        vector = vector_type(sig.args[0].dtype)
+        x = offset(b, data_pointer(context, b, sig.args[0], args[0]), args[1])
+        y = offset(b, data_pointer(context, b, sig.args[2], args[2]), args[3])
+        store(b, load(b, vector, x), y)
+        return context.get_dummy_value()
+
+    return signature, codegen

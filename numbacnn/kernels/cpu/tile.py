@@ -1,0 +1,287 @@
+"""The register tile: ``ROWS x (vectors x lanes)`` sums held in registers, the one building block.
+
+``conv_tile`` sums, for some pixels, over taps and contiguous inputs: the convolution and, with turned
+weights, its data gradient.  ``outer_tile`` sums outer products over pixels: the weight gradient.  Both
+are BLIS-like micro-kernels (Van Zee and van de Geijn, ACM TOMS 41(3), 2015) over batches of taps
+(LIBXSMM's batch-reduce, Georganas et al., arXiv:1906.06440).
+
+The shape comes from the host's registers.  With 32 of them 12 rows of 2 vectors take 24 sums, 2
+weights and the inputs' splats; with 16 registers it is 6 rows of 2.  Each k costs ROWS splats and NV
+loads for ROWS * NV multiply-adds, which stays under the two loads a cycle that CPUs give, and enough
+sums are independent to cover the latency of the multiply-add.  What is left over goes to TAIL rows or one vector.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .simd import (
+    INTP,
+    REGISTERS,
+    data_pointer,
+    fma,
+    index,
+    lane_mask,
+    load,
+    masked_load,
+    masked_store,
+    offset,
+    splat,
+    store,
+    vector_type,
+    zeros,
+)
+
+ROWS, VECTORS = (12, 2) if REGISTERS >= 32 else (6, 2)
+TAIL = 4 if REGISTERS >= 32 else 2
+UNROLL = 4
+
+# Where the sums start: at zero, at the bias, or at what the output holds (the sum goes on).
+ZERO, BIAS, ADD = 0, 1, 2
+
+Cells = dict[tuple[int, int], Any]
+
+
+class _Tile:
+    """The sums of one tile while its code is emitted."""
+
+    def __init__(self, b: ir.IRBuilder, vector: ir.VectorType, rows: int, vectors: int) -> None:
+        self.b, self.vector, self.rows, self.vectors = b, vector, rows, vectors
+        self.cells = [(i, j) for i in range(rows) for j in range(vectors)]
+        self.width = vectors * vector.count
+
+    def phis(self) -> Cells:
+        return {cell: self.b.phi(self.vector) for cell in self.cells}
+
+    def incoming(self, phis: Cells, values: Cells, block: Any) -> None:
+        for cell in self.cells:
+            phis[cell].add_incoming(values[cell], block)
+
+    def step(self, sums: Cells, weights: Any, inputs: list) -> Cells:
+        """Return the sums after one k: every row's input times the vectors of weights."""
+        b, new = self.b, dict(sums)
+        w = [load(b, self.vector, offset(b, weights, j * self.vector.count)) for j in range(self.vectors)]
+        for i in range(self.rows):
+            x = splat(b, self.vector, inputs[i])
+            for j in range(self.vectors):
+                new[i, j] = fma(b, x, w[j], new[i, j])
+        return new
+
+    def masks(self, valid: Any) -> list:
+        return [lane_mask(self.b, self.vector, j * self.vector.count, valid) for j in range(self.vectors)]
+
+    def read(self, pointers: list, valid: Any) -> Cells:
+        """Read the tile, of which ``valid`` columns exist, from one pointer per row."""
+        b, full = self.b, {}
+        whole, part, after = (b.function.append_basic_block(n) for n in ("whole", "part", "read"))
+        b.cbranch(b.icmp_signed(">=", valid, index(self.width)), whole, part)
+        b.position_at_end(whole)
+        for i, j in self.cells:
+            full[i, j] = load(b, self.vector, offset(b, pointers[i], j * self.vector.count))
+        b.branch(after)
+        b.position_at_end(part)
+        masks, masked = self.masks(valid), {}
+        for i, j in self.cells:
+            address = offset(b, pointers[i], j * self.vector.count)
+            masked[i, j] = masked_load(b, self.vector, address, masks[j])
+        b.branch(after)
+        b.position_at_end(after)
+        values = self.phis()
+        self.incoming(values, full, whole)
+        self.incoming(values, masked, part)
+        return values
+
+    def write(self, values: Cells, pointers: list, valid: Any) -> None:
+        """Write the ``valid`` columns of the tile."""
+        b = self.b
+        with b.if_else(b.icmp_signed(">=", valid, index(self.width))) as (whole, part):
+            with whole:
+                for i, j in self.cells:
+                    store(b, values[i, j], offset(b, pointers[i], j * self.vector.count))
+            with part:
+                masks = self.masks(valid)
+                for i, j in self.cells:
+                    masked_store(b, values[i, j], offset(b, pointers[i], j * self.vector.count), masks[j])
+
+    def start(self, mode: Any, bias: Any, pointers: list, valid: Any) -> Cells:
+        """Return the first sums: zeros, the bias (where there may be one) in every row, or the output's."""
+        b = self.b
+        before, after = b.block, b.function.append_basic_block("sums")
+        switch = b.switch(mode, after)
+        origins = [(dict.fromkeys(self.cells, zeros(self.vector)), before)]
+        for case in (ADD,) if bias is None else (ADD, BIAS):
+            block = b.function.append_basic_block("start")
+            switch.add_case(index(case), block)
+            b.position_at_end(block)
+            if case == ADD:
+                held = self.read(pointers, valid)
+            else:
+                row = _Tile(b, self.vector, 1, self.vectors).read([bias], valid)
+                held = {(i, j): row[0, j] for i, j in self.cells}
+            origins.append((held, b.block))
+            b.branch(after)
+        b.position_at_end(after)
+        sums = self.phis()
+        for values, block in origins:
+            self.incoming(sums, values, block)
+        return sums
+
+
+def _clamped_rows(b: ir.IRBuilder, first: Any, end: Any, rows: int, clamp: bool) -> list:
+    """Return the row numbers first, first + 1, ...; beyond the end the last one again (same value, twice)."""
+    numbers = [b.add(first, index(i)) for i in range(rows)]
+    if not clamp:
+        return numbers
+    last = b.sub(end, index(1))
+    return [b.select(b.icmp_signed("<", n, last), n, last) for n in numbers]
+
+
+def _k_loops(b: ir.IRBuilder, tile: _Tile, sums: Cells, weights: Any, rows: list, k: Any) -> tuple[Cells, Any]:
+    """Emit the loops over k, unrolled and then the rest; return the sums and the end of the weights."""
+    count = b.and_(k, index(-UNROLL))
+    at, at_weights = index(0), weights
+    for unroll, stop in ((UNROLL, count), (1, k)):
+        names = (f"k{unroll}", f"k{unroll}_end")
+        loop, end = (b.function.append_basic_block(n) for n in names)
+        before = b.block
+        b.cbranch(b.icmp_signed("<", at, stop), loop, end)
+        b.position_at_end(loop)
+        i, w, carried = b.phi(INTP), b.phi(weights.type), tile.phis()
+        i.add_incoming(at, before)
+        w.add_incoming(at_weights, before)
+        tile.incoming(carried, sums, before)
+        new = carried
+        for u in range(unroll):
+            inputs = [offset(b, offset(b, row, i), u) for row in rows]
+            new = tile.step(new, offset(b, w, u * tile.width), inputs)
+        i_next, w_next = b.add(i, index(unroll)), offset(b, w, unroll * tile.width)
+        i.add_incoming(i_next, loop)
+        w.add_incoming(w_next, loop)
+        tile.incoming(carried, new, loop)
+        b.cbranch(b.icmp_signed("<", i_next, stop), loop, end)
+        b.position_at_end(end)
+        at_phi, weights_phi, sums_phi = b.phi(INTP), b.phi(weights.type), tile.phis()
+        for block, values in ((before, (at, at_weights, sums)), (loop, (i_next, w_next, new))):
+            at_phi.add_incoming(values[0], block)
+            weights_phi.add_incoming(values[1], block)
+            tile.incoming(sums_phi, values[2], block)
+        at, at_weights, sums = at_phi, weights_phi, sums_phi
+    return sums, at_weights
+
+
+@intrinsic(prefer_literal=True)
+def conv_tile(
+    typingctx, rows, vectors, x, x0, pixels, first, end, taps, tap0, tap1, k, w, w0, y, y0, places, bias, b0,
+    mode, valid
+):  # fmt: skip
+    """``y[p, c] (+)= sum over taps t and k of x[p + t + k] * w[t, k, c]`` for ``rows`` pixels p.
+
+    rows, vectors: literals.  The pixels are numbers ``first ..`` of two tables: ``pixels`` has the
+    offset of each one's window in ``x`` (from x0), ``places`` its offset in ``y`` (from y0).  Where
+    rows is less than ROWS, rows from ``end`` on repeat the last pixel.  ``taps[tap0:tap1]`` are offsets
+    too; k inputs follow each.  w from w0 on: packed ``[taps][k][vectors * lanes]``, read whole.
+    Of the columns ``valid`` are written.  mode: ZERO, BIAS (from ``bias[b0:]``) or ADD.
+    """
+    clamp = rows.literal_value != ROWS
+    intp = types.intp
+    signature = types.void(
+        rows, vectors, x, intp, pixels, intp, intp, taps, intp, intp, intp, w, intp, y, intp, places, bias, intp,
+        intp, intp
+    )  # fmt: skip
+
+    def codegen(context, b, sig, args):
+        (_, _, _, x0, _, first, end, _, tap0, tap1, k, _, w0, _, y0, _, _, b0, mode, valid) = args
+        tile = _Tile(b, vector_type(sig.args[2].dtype), rows.literal_value, vectors.literal_value)
+        x, pixels, taps, w, y, places, bias = (
+            data_pointer(context, b, sig.args[i], args[i]) for i in (2, 4, 7, 11, 13, 15, 16)
+        )
+        x, w, y, bias = offset(b, x, x0), offset(b, w, w0), offset(b, y, y0), offset(b, bias, b0)
+        numbers = _clamped_rows(b, first, end, tile.rows, clamp)
+        sources = [offset(b, x, b.load(offset(b, pixels, n))) for n in numbers]
+        outputs = [offset(b, y, b.load(offset(b, places, n))) for n in numbers]
+        sums = tile.start(mode, bias, outputs, valid)
+
+        before = b.block
+        loop, end_block = (b.function.append_basic_block(n) for n in ("tap", "tap_end"))
+        b.cbranch(b.icmp_signed("<", tap0, tap1), loop, end_block)
+        b.position_at_end(loop)
+        t, wq, carried = b.phi(INTP), b.phi(w.type), tile.phis()
+        t.add_incoming(tap0, before)
+        wq.add_incoming(w, before)
+        tile.incoming(carried, sums, before)
+        shift = b.load(offset(b, taps, t))
+        new, w_next = _k_loops(b, tile, carried, wq, [offset(b, s, shift) for s in sources], k)
+        t_next = b.add(t, index(1))
+        t.add_incoming(t_next, b.block)
+        wq.add_incoming(w_next, b.block)
+        tile.incoming(carried, new, b.block)
+        last = b.block
+        b.cbranch(b.icmp_signed("<", t_next, tap1), loop, end_block)
+        b.position_at_end(end_block)
+        final = tile.phis()
+        tile.incoming(final, sums, before)
+        tile.incoming(final, new, last)
+        tile.write(final, outputs, valid)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic(prefer_literal=True)
+def outer_tile(
+    typingctx, rows, vectors, x, x0, pixels, first, end, row, row_end, dy, dy0, dw, dw0, pitch, mode, valid
+):
+    """``dw[r, c] (+)= sum over pixels p of x[p + r] * dy[p, c]`` for ``rows`` consecutive inputs r.
+
+    rows, vectors: literals.  ``pixels[first:end]`` are the offsets in ``x`` (from x0) of the pixels; dy
+    from dy0 on is packed ``[pixels][vectors * lanes]``.  Inputs are ``row ..``; where rows is less than
+    ROWS, those from ``row_end`` on repeat the last.  Rows of dw (from dw0 on) lie ``pitch`` apart; of
+    the columns ``valid`` are written.  mode: ZERO or ADD.
+    """
+    clamp = rows.literal_value != ROWS
+    intp = types.intp
+    signature = types.void(
+        rows, vectors, x, intp, pixels, intp, intp, intp, intp, dy, intp, dw, intp, intp, intp, intp
+    )
+
+    def codegen(context, b, sig, args):
+        (_, _, _, x0, _, first, end, row, row_end, _, dy0, _, dw0, pitch, mode, valid) = args
+        tile = _Tile(b, vector_type(sig.args[2].dtype), rows.literal_value, vectors.literal_value)
+        x, pixels, dy, dw = (data_pointer(context, b, sig.args[i], args[i]) for i in (2, 4, 9, 11))
+        x, dy, dw = offset(b, x, x0), offset(b, dy, dy0), offset(b, dw, dw0)
+        numbers = _clamped_rows(b, row, row_end, tile.rows, clamp)
+        outputs = [offset(b, dw, b.mul(n, pitch)) for n in numbers]
+        sums = tile.start(mode, None, outputs, valid)
+
+        before = b.block
+        loop, done = (b.function.append_basic_block(n) for n in ("pixel", "pixel_end"))
+        b.cbranch(b.icmp_signed("<", first, end), loop, done)
+        b.position_at_end(loop)
+        p, g, carried = b.phi(INTP), b.phi(dy.type), tile.phis()
+        p.add_incoming(first, before)
+        g.add_incoming(dy, before)
+        tile.incoming(carried, sums, before)
+        source = offset(b, x, b.load(offset(b, pixels, p)))
+        if clamp:
+            inputs = [offset(b, source, n) for n in numbers]
+        else:
+            start = offset(b, source, row)
+            inputs = [offset(b, start, i) for i in range(tile.rows)]
+        new = tile.step(carried, g, inputs)
+        p_next, g_next = b.add(p, index(1)), offset(b, g, tile.width)
+        p.add_incoming(p_next, loop)
+        g.add_incoming(g_next, loop)
+        tile.incoming(carried, new, loop)
+        b.cbranch(b.icmp_signed("<", p_next, end), loop, done)
+        b.position_at_end(done)
+        final = tile.phis()
+        tile.incoming(final, sums, before)
+        tile.incoming(final, new, loop)
+        tile.write(final, outputs, valid)
+        return context.get_dummy_value()
+
+    return signature, codegen
