@@ -123,10 +123,11 @@ def measure(
     }
     row["error"] = _check(problem, pass_, results)
     for name, times in interleave(sides, rounds=rounds, turn_seconds=turn_seconds).items():
-        row[name] = {"seconds": times.median, "quartiles": [times.low, times.high], "calls": times.calls}
-        row[name]["flops"] = flops / times.median
+        row[name] = times.row() | {"flops": flops / times.median}
+        row["disturbed"] = row.get("disturbed", False) or times.disturbed
     if peer is not None:
         row["ratio"] = row["peer"]["seconds"] / row["ours"]["seconds"]
+        row["best_ratio"] = row["peer"]["best"] / row["ours"]["best"]
     return row
 
 
@@ -202,6 +203,8 @@ def _weighted(rows: Sequence[dict[str, Any]], side: str) -> float:
 def summarise(report: dict[str, Any], passes: Sequence[str]) -> None:
     """Print the means: weighted by repeat counts, by pass, and last over all."""
     print()
+    if disturbed := sum(r["disturbed"] for r in report["rows"]):
+        print(f"{disturbed} of {len(report['rows'])} rows were disturbed by other work on this machine")
     groups = [(f"{p} ", [r for r in report["rows"] if r["pass"] == p]) for p in passes]
     groups = [(name, rows) for name, rows in groups if rows]
     if len(groups) > 1:
@@ -215,8 +218,9 @@ def summarise(report: dict[str, Any], passes: Sequence[str]) -> None:
             theirs = _weighted(rows, "peer")
             ratios = [r["ratio"] for r in rows]
             mean |= {"peer_flops": theirs, "weighted_ratio": ours / theirs, "geomean_ratio": geomean(ratios)}
-            mean["lowest_ratio"] = min(ratios)
+            mean |= {"lowest_ratio": min(ratios), "best_ratio": geomean(r["best_ratio"] for r in rows)}
             line += f"; peer {theirs / 1e9:.1f} GF/s; ratio {ours / theirs:.2f}, lowest {min(ratios):.2f}"
+            line += f", geomean of the fastest calls {mean['best_ratio']:.2f}"
         report["means"][name.strip() or "all"] = mean
         print(line)
     if report["peer"] != "none":

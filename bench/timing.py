@@ -23,6 +23,9 @@ KEEP_PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 SETTLE_SECONDS = 0.02
 WARM_SECONDS = 0.004
 
+#: A median this many times the fastest call tells more of the machine's other work than of ours.
+DISTURBED = 1.5
+
 
 @dataclass(frozen=True)
 class Times:
@@ -31,12 +34,23 @@ class Times:
     median: float
     low: float  # quartiles
     high: float
+    best: float
     calls: int
 
     @classmethod
     def of(cls, seconds: list[float]) -> Times:
         low, median, high = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else seconds * 3
-        return cls(median, low, high, len(seconds))
+        return cls(median, low, high, min(seconds), len(seconds))
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether half of the calls took far longer than need be: something else ran."""
+        return self.median > DISTURBED * self.best
+
+    def row(self) -> dict[str, Any]:
+        """As JSON has it."""
+        quartiles = [self.low, self.high]
+        return {"seconds": self.median, "best": self.best, "quartiles": quartiles, "calls": self.calls}
 
 
 def keep_freed_pages() -> None:

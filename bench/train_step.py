@@ -151,10 +151,12 @@ def measure(case: Case, peer: str, *, rounds: int = 9, turn_seconds: float = 0.1
     first = next(layer for layer in ours.model.leaves() if layer.parameters)
     row["macs"] = case.batch * (3 * ours.model.macs() - first.macs())
     for name, times in interleave(sides, rounds=rounds, turn_seconds=turn_seconds).items():
-        row[name] = {"seconds": times.median, "quartiles": [times.low, times.high], "calls": times.calls}
-        row[name]["images_per_second"] = case.batch / times.median
+        row[name] = times.row() | {"images_per_second": case.batch / times.median}
+        if times.disturbed:
+            print(f"{case.name}: {name} was disturbed by other work on this machine")
     if peer == "torch":
         row["ratio"] = row["peer"]["seconds"] / row["ours"]["seconds"]
+        row["best_ratio"] = row["peer"]["best"] / row["ours"]["best"]
     return row
 
 

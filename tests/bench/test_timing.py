@@ -11,8 +11,14 @@ from bench.timing import Times, fastest, interleave
 
 def test_times_are_the_quartiles_of_all_calls():
     times = Times.of([3.0, 1.0, 2.0])
-    assert (times.low, times.median, times.high, times.calls) == (1.0, 2.0, 3.0, 3)
+    assert (times.best, times.low, times.median, times.high, times.calls) == (1.0, 1.0, 2.0, 3.0, 3)
+    assert times.row() == {"seconds": 2.0, "best": 1.0, "quartiles": [1.0, 3.0], "calls": 3}
     assert Times.of([4.0]).median == 4.0
+
+
+def test_a_median_far_from_the_fastest_call_tells_of_other_work():
+    assert Times.of([1.0, 1.0, 1.2, 1.4, 9.0]).disturbed is False
+    assert Times.of([1.0, 1.0, 2.0, 2.0, 2.0]).disturbed is True
 
 
 def test_both_sides_take_turns_in_alternating_order():
