@@ -1,0 +1,287 @@
+"""The layer: parameters, a forward pass that keeps nothing, and its gradients."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from numbacnn.dims import ConvDims, PoolDims
+from numbacnn.errors import ArgumentError, DTypeError, ShapeError, message
+from numbacnn.initializers import Initializer
+from numbacnn.parameter import Parameter, Penalty
+from numbacnn.tensor import Tensor, as_tensor, empty
+
+Shape = tuple[int, ...]
+Training = bool | np.random.Generator
+"""What `forward` takes as `training`: False to predict; True, or the generator of the random layers."""
+
+
+class Layer:
+    """``y = forward(x)``; ``dx = backward(dy)``, which adds the gradients of the parameters to them.
+
+    A layer keeps its parameters and nothing else: what `backward` needs is returned by `forward`, so many
+    threads may run one model. Shapes given to and returned by `build` leave out the batch axis.
+
+    Subclasses define `build`, `forward`, `backward` and `config`. A subclass is known by its class name when
+    a model is loaded, once its module is imported.
+
+    Attributes:
+        name: the layer's own name; a container gives one to layers without.
+        path: the name with those of the containers around it, dotted; errors and parameters carry it.
+        parameters: the layer's parameters, empty until it is built.
+        input_shape: shape it was built for, without the batch axis; None until it is built.
+        output_shape: shape of its output, without the batch axis; None until it is built.
+
+    """
+
+    registry: ClassVar[dict[str, type[Layer]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        known = Layer.registry.get(cls.__name__, cls)
+        if known.__module__ != cls.__module__ and known.__module__.startswith("numbacnn."):
+            got = f"a second one in {cls.__module__}"
+            remedy = "choose another name, as files name layers by their class"
+            raise ArgumentError(message(cls.__name__, "one layer class of this name", got, remedy))
+        Layer.registry[cls.__name__] = cls
+
+    def __init__(self, name: str | None = None) -> None:
+        if name is not None and not re.fullmatch(r"\w[\w-]*", name):
+            expected = "a name of letters, digits, '_' and '-'"
+            raise ArgumentError(message(type(self).__name__, expected, repr(name), "choose another name"))
+        self.name = name or self.default_name()
+        self.named = name is not None
+        self.path = self.name
+        self.input_shape: Shape | None = None
+        self.output_shape: Shape | None = None
+        self._parameters: list[Parameter] = []
+
+    @classmethod
+    def default_name(cls) -> str:
+        """The class name in lower case, such as ``"conv2d"``."""
+        return cls.__name__.lower()
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The layer's parameters, those of nested layers included, in the order of the forward pass."""
+        return self._parameters
+
+    @property
+    def built(self) -> bool:
+        """Whether the layer has been built."""
+        return self.output_shape is not None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether some parameter is to be trained. Assigning sets it for all parameters."""
+        return any(p.trainable for p in self.parameters)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if not self.built:
+            raise ArgumentError(
+                message(self.path, "a built layer", "one without parameters", "call build first")
+            )
+        for p in self.parameters:
+            p.trainable = bool(value)
+
+    def build(
+        self, input_shape: Shape, rng: np.random.Generator | None, dtype: DTypeLike = np.float32
+    ) -> Shape:
+        """Make the parameters for inputs of a shape.
+
+        Args:
+            input_shape: without the batch axis, such as ``(28, 28, 1)``.
+            rng: source of the initial values; None leaves the parameters zero, to be loaded.
+            dtype: float32 or float64, of the parameters and of the inputs.
+
+        Returns:
+            Shape of the output, without the batch axis.
+
+        Raises:
+            ShapeError: the layer does not take such inputs.
+            ArgumentError: an argument of the layer does not fit such inputs.
+
+        """
+        raise NotImplementedError
+
+    def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
+        """Compute the output.
+
+        Args:
+            x: ``(N, *input_shape)``, of the layer's dtype; not written, and to be left alone until
+            `backward`.
+            training: False to predict. To train, True, or a generator: random layers draw from it, in the
+                order in which they run, and refuse True.
+
+        Returns:
+            The output ``(N, *output_shape)``, and what `backward` needs of this pass (None when predicting).
+
+        """
+        raise NotImplementedError
+
+    def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
+        """Add to the gradients of the parameters that are trainable, and compute that of the input.
+
+        Args:
+            dy: gradient of the output ``(N, *output_shape)``.
+            saved: what `forward` returned in training.
+            input_gradient: False where nothing below the layer is to be trained.
+
+        Returns:
+            Gradient of the input ``(N, *input_shape)``, or None where it is not asked for.
+
+        """
+        raise NotImplementedError
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, in types that JSON knows."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Layer:
+        """An unbuilt layer with the arguments that `config` gave."""
+        return cls(**config)
+
+    def macs(self) -> int:
+        """Multiply-adds of a forward pass of one example, of a built layer."""
+        return 0
+
+    def window(self) -> ConvDims | PoolDims | None:
+        """Geometry by which an output pixel sees the input, once built; None where it sees one pixel."""
+        return None
+
+    def __call__(self, x: ArrayLike) -> Tensor:
+        """Predict: the output of `forward`."""
+        return self.forward(x)[0]
+
+    def reset(self) -> None:
+        """Forget the parameters and the shapes, so that the layer may be built anew."""
+        self.input_shape = self.output_shape = None
+        self._parameters = []
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for p in self.parameters:
+            p.grad = None
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Copies of the parameters' values, by name."""
+        return {p.name: p.value.numpy().copy() for p in self.parameters}
+
+    def set_weights(self, weights: Mapping[str, ArrayLike]) -> None:
+        """Copy values into the parameters, all or, on an error, none.
+
+        Args:
+            weights: an array for each parameter, by name, as `weights` returns.
+
+        Raises:
+            ArgumentError: names are missing or unknown.
+            ShapeError: a shape differs from the parameter's.
+
+        """
+        named = {p.name: p for p in self.parameters}
+        if set(named) != set(weights):
+            missing, unknown = sorted(set(named) - set(weights)), sorted(set(weights) - set(named))
+            got = f"missing {missing}, unknown {unknown}"
+            raise ArgumentError(
+                message(self.path, f"weights for {len(named)} parameters", got, "match the names")
+            )
+        arrays = {name: np.asarray(weights[name]) for name in named}
+        for name, array in arrays.items():
+            if array.shape != named[name].shape:
+                expected = f"a shape of {named[name].shape}"
+                raise ShapeError(message(name, expected, str(array.shape), "take weights of an equal model"))
+        for name, array in arrays.items():
+            np.copyto(named[name].value.numpy(), array, casting="same_kind")
+
+    def __repr__(self) -> str:
+        arguments = {key: value for key, value in self.config().items() if key != "name"}
+        listed = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        return f"{type(self).__name__}({listed}{', ' if listed else ''}name={self.name!r})"
+
+    def place(self, prefix: str) -> None:
+        """Set `path` from the dotted prefix of the containers around the layer, before it is built."""
+        self.path = prefix + self.name
+
+    def _begin(self, input_shape: Sequence[int]) -> Shape:
+        """Refuse to build twice, which would lose what was learned."""
+        if self.built:
+            got = f"one built for {self.input_shape}"
+            remedy = "make a new one, or call reset(), which forgets the parameters"
+            raise ArgumentError(message(self.path, "a layer not yet built", got, remedy))
+        return tuple(int(v) for v in input_shape)
+
+    def _parameter(
+        self,
+        kind: str,
+        shape: Shape,
+        initializer: Initializer,
+        rng: np.random.Generator | None,
+        dtype: DTypeLike,
+        penalty: Penalty | None = None,
+    ) -> Parameter:
+        """Make a parameter named after the layer, and keep it."""
+        value = empty(shape, dtype)  # a block aligned for the kernels, where NumPy's would not be
+        value.numpy()[...] = 0 if rng is None else initializer(shape, rng, dtype)
+        parameter = Parameter(value, f"{self.path}.{kind}", penalty=penalty)
+        self._parameters.append(parameter)
+        return parameter
+
+    def _require_built(self) -> Shape:
+        """The input shape; ArgumentError before `build`."""
+        if self.input_shape is None:
+            remedy = "call build(input_shape) with the shape of one example, such as (28, 28, 1)"
+            raise ArgumentError(message(self.path, "a built model or layer", "one not yet built", remedy))
+        return self.input_shape
+
+
+def positive(name: str, argument: str, value: Any) -> int:
+    """The value as an int of 1 or more, or ArgumentError naming the layer and the argument."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1:
+        return int(value)
+    expected = f"{argument} as an integer of 1 or more"
+    raise ArgumentError(message(name, expected, repr(value), f"pass such as {argument}=8"))
+
+
+def pair(name: str, argument: str, value: Any) -> tuple[int, int]:
+    """Two positive integers, from one for both axes or one for each, or ArgumentError."""
+    each = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(each) != 2:
+        expected = f"{argument} as one integer or two"
+        raise ArgumentError(
+            message(name, expected, repr(value), f"pass such as {argument}=2 or {argument}=(2, 2)")
+        )
+    return positive(name, argument, each[0]), positive(name, argument, each[1])
+
+
+def frozen(value: Any) -> Any:
+    """The value with its lists, such as JSON's, as tuples."""
+    return tuple(frozen(v) for v in value) if isinstance(value, (list, tuple)) else value
+
+
+def require_image(name: str, input_shape: Shape) -> None:
+    """ShapeError unless the shape is that of an image, height, width and channels, all positive."""
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        expected = "inputs of positive shape (height, width, channels)"
+        raise ShapeError(
+            message(name, expected, str(input_shape), "add the channel axis, or check the sizes")
+        )
+
+
+def checked_input(name: str, x: ArrayLike, shape: Shape, dtype: np.dtype[Any]) -> Tensor:
+    """The input as a Tensor of ``(N, *shape)`` and dtype, or an error that names the model."""
+    x = as_tensor(x, name=name)
+    if x.shape[1:] != shape or x.ndim == 0:
+        expected = f"an input of shape (N, {', '.join(map(str, shape))})"
+        remedy = "add a batch axis: x[None]" if x.shape == shape else "reshape or resize it, channels last"
+        raise ShapeError(message(name, expected, str(x.shape), remedy))
+    if x.dtype != dtype:
+        raise DTypeError(
+            message(name, f"an input of {dtype}", str(x.dtype), f"convert it: x.astype({str(dtype)!r})")
+        )
+    return x

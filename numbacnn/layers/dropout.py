@@ -1,0 +1,70 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from numbacnn import functional
+from numbacnn.errors import ArgumentError, message
+from numbacnn.layers.base import Layer, Shape, Training
+from numbacnn.tensor import Tensor, as_tensor, empty
+
+
+class Dropout(Layer):
+    """``y = x * mask / (1 - rate)``, ``mask ~ Bernoulli(1 - rate)`` in training; ``y = x`` when predicting.
+
+    The randomness comes from the generator given to ``forward(x, training=generator)`` and from nowhere else:
+    one float32 draw an element, in row-major order, on the calling thread. A generator in the same state
+    therefore gives the same bits, whatever the number of kernel threads, and the layer holds no state. `fit`
+    makes one generator from its seed and hands it to every step. ``training=True`` brings no generator and is
+    refused, since such a mask could not be reproduced.
+
+    Args:
+        rate: share of the elements set to zero, in [0, 1). 0 makes the layer the identity.
+        name: the layer's name.
+
+    Source:
+        Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout", JMLR 15, 2014, section 4, in
+        the inverted form of section 10.
+
+    """
+
+    def __init__(self, rate: float, *, name: str | None = None) -> None:
+        super().__init__(name)
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0.0 <= rate < 1.0:
+            raise ArgumentError(message(self.name, "rate in [0, 1)", repr(rate), "pass such as rate=0.5"))
+        self.rate = float(rate)
+
+    def build(
+        self, input_shape: Shape, rng: np.random.Generator | None, dtype: DTypeLike = np.float32
+    ) -> Shape:
+        """Take any shape."""
+        self.input_shape = self.output_shape = self._begin(input_shape)
+        return self.output_shape
+
+    def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
+        """``x * mask / (1 - rate)`` in training, else ``x`` itself."""
+        x = as_tensor(x, name=self.path)
+        if not training or self.rate == 0.0:
+            return x, None
+        if not isinstance(training, np.random.Generator):
+            remedy = "pass training=numpy.random.default_rng(seed), one generator for the whole run"
+            raise ArgumentError(message(self.path, "a random generator to train", repr(training), remedy))
+        draws, mask = empty(x.shape, np.float32), empty(x.shape, np.uint8)
+        training.random(dtype=np.float32, out=draws.numpy())
+        np.greater_equal(draws.numpy(), np.float32(self.rate), out=mask.numpy().view(np.bool_))
+        return functional.dropout_forward(x, mask, 1.0 / (1.0 - self.rate)), mask
+
+    def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
+        """``dy * mask / (1 - rate)``."""
+        if not input_gradient:
+            return None
+        dy = as_tensor(dy, name=self.path)
+        return dy if saved is None else functional.dropout_backward(dy, saved, 1.0 / (1.0 - self.rate))
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"rate": self.rate, "name": self.name}

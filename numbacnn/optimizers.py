@@ -1,0 +1,228 @@
+"""Optimizers: each reads the gradients of parameters and updates their values in place, in one fused pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from numbacnn.errors import ArgumentError, message
+from numbacnn.kernels.cpu import update
+from numbacnn.parameter import Parameter, Penalty
+from numbacnn.tensor import empty
+
+
+class Optimizer:
+    """The base: a learning rate that may be assigned between steps, and state per parameter.
+
+    Subclasses say how many arrays of state a parameter needs, and define `_update`.
+
+    Attributes:
+        lr: learning rate of the next step; schedules assign it.
+
+    """
+
+    _slots = 0
+
+    def __init__(self, lr: float) -> None:
+        self.lr = lr
+        self._state: dict[Parameter, _State] = {}
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next step, finite and 0 or more."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = _within(self, "lr", value, 0.0, math.inf)
+
+    def step(self, parameters: Iterable[Parameter]) -> None:
+        """Update each parameter that is trainable and has a gradient.
+
+        The gradient of a parameter's penalty is added on the way. Gradients stay as they are: call
+        `zero_grad` before the next backward pass.
+
+        Args:
+            parameters: usually ``model.parameters``.
+
+        """
+        for p in parameters:
+            if p.grad is None or not p.trainable:
+                continue
+            state = self._state.get(p)
+            if state is None:
+                state = self._state[p] = _State(p, self._slots)
+            state.step += 1
+            w, g = p.value.numpy().reshape(-1), p.grad.numpy().reshape(-1)
+            self._update(w, g if p.penalty is None else _penalised(w, g, p.penalty), state)
+
+    def reset(self) -> None:
+        """Forget the state of all parameters, as if no step had been made."""
+        self._state.clear()
+
+    def _update(self, w: np.ndarray, g: np.ndarray, state: _State) -> None:
+        """Update the flat array w by the gradient g."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        settings = {key.lstrip("_"): value for key, value in vars(self).items() if key != "_state"}
+        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in settings.items())})"
+
+
+def _penalised(w: np.ndarray, g: np.ndarray, penalty: Penalty) -> np.ndarray:
+    """The gradient plus the penalty's, in another buffer: each step by one gradient adds it once."""
+    total = empty(g.shape, g.dtype).numpy()
+    np.copyto(total, g)
+    update.add_penalty(w, total, penalty.l1, penalty.l2)
+    return total
+
+
+class _State:
+    """What an optimizer remembers of a parameter: flat arrays, zero at first, and the steps made.
+
+    Counting per parameter keeps Adam's bias correction right for one that is unfrozen late.
+    """
+
+    __slots__ = ("arrays", "step")
+
+    def __init__(self, parameter: Parameter, slots: int) -> None:
+        self.arrays = tuple(np.zeros(parameter.size, parameter.dtype) for _ in range(slots))
+        self.step = 0
+
+
+class SGD(Optimizer):
+    """``v = momentum * v + g``; ``w -= lr * v``, or with Nesterov ``w -= lr * (g + momentum * v)``.
+
+    Args:
+        lr: learning rate.
+        momentum: share of the velocity that a step keeps, in [0, 1).
+        nesterov: look ahead along the velocity; needs momentum.
+
+    Source:
+        Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum in deep
+        learning", ICML 2013, section 2, in the form of PyTorch, whose velocity leaves out the learning rate.
+
+    """
+
+    _slots = 1
+
+    def __init__(self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False) -> None:
+        super().__init__(lr)
+        self.momentum = _within(self, "momentum", momentum, 0.0, 1.0)
+        self.nesterov = bool(nesterov)
+        if self.nesterov and self.momentum == 0.0:
+            raise ArgumentError(
+                message("SGD", "momentum above 0 with nesterov", "0.0", "pass such as momentum=0.9")
+            )
+
+    def _update(self, w: np.ndarray, g: np.ndarray, state: _State) -> None:
+        update.sgd_update(w, g, *state.arrays, self.lr, self.momentum, self.nesterov)
+
+
+class RMSprop(Optimizer):
+    """``s = rho * s + (1 - rho) * g^2``; ``w -= lr * g / (sqrt(s) + eps)``.
+
+    Args:
+        lr: learning rate.
+        rho: share of the mean square that a step keeps, in [0, 1).
+        eps: keeps the division finite, above 0.
+
+    Source:
+        Hinton, "Neural Networks for Machine Learning", lecture 6e, 2012.
+
+    """
+
+    _slots = 1
+
+    def __init__(self, lr: float = 1e-3, rho: float = 0.99, eps: float = 1e-8) -> None:
+        super().__init__(lr)
+        self.rho = _within(self, "rho", rho, 0.0, 1.0)
+        self.eps = _above_zero(self, "eps", eps)
+
+    def _update(self, w: np.ndarray, g: np.ndarray, state: _State) -> None:
+        update.rmsprop_update(w, g, *state.arrays, self.lr, self.rho, self.eps)
+
+
+class Adam(Optimizer):
+    """``w -= lr * m' / (sqrt(v') + eps)``, with the moments m of g and v of g^2 freed of their start at 0.
+
+    ``m = beta1 * m + (1 - beta1) * g``; ``v = beta2 * v + (1 - beta2) * g^2``; ``m' = m / (1 - beta1^t)``;
+    ``v' = v / (1 - beta2^t)``; t counts the parameter's steps from 1.
+
+    Args:
+        lr: learning rate.
+        beta1: share of the first moment that a step keeps, in [0, 1).
+        beta2: share of the second moment that a step keeps, in [0, 1).
+        eps: keeps the division finite, above 0.
+
+    Source:
+        Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, algorithm 1.
+
+    """
+
+    _slots = 2
+
+    def __init__(self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
+        super().__init__(lr)
+        self.beta1 = _within(self, "beta1", beta1, 0.0, 1.0)
+        self.beta2 = _within(self, "beta2", beta2, 0.0, 1.0)
+        self.eps = _above_zero(self, "eps", eps)
+
+    def _update(self, w: np.ndarray, g: np.ndarray, state: _State) -> None:
+        self._adam(w, g, state, 0.0)
+
+    def _adam(self, w: np.ndarray, g: np.ndarray, state: _State, decay: float) -> None:
+        m, v = state.arrays
+        update.adam_update(w, g, m, v, self.lr, self.beta1, self.beta2, self.eps, decay, state.step)
+
+
+class AdamW(Adam):
+    """``w *= 1 - lr * weight_decay``, then the step of `Adam`: decay apart from the adaptive step.
+
+    The decay acts on every parameter given to `step`, biases included.
+
+    Args:
+        lr: learning rate.
+        beta1: share of the first moment that a step keeps, in [0, 1).
+        beta2: share of the second moment that a step keeps, in [0, 1).
+        eps: keeps the division finite, above 0.
+        weight_decay: 0 or more.
+
+    Source:
+        Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 2, with the decay
+        scaled by the learning rate as in PyTorch.
+
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(lr, beta1, beta2, eps)
+        self.weight_decay = _within(self, "weight_decay", weight_decay, 0.0, math.inf)
+
+    def _update(self, w: np.ndarray, g: np.ndarray, state: _State) -> None:
+        self._adam(w, g, state, self.weight_decay)
+
+
+def _within(owner: object, argument: str, value: float, low: float, high: float) -> float:
+    """The value as a float in [low, high), or ArgumentError."""
+    if isinstance(value, (int, float, np.number)) and low <= value < high:
+        return float(value)
+    expected = f"{argument} in [{low:g}, {high:g})"
+    remedy = f"pass a number of this range as {argument}"
+    raise ArgumentError(message(type(owner).__name__, expected, repr(value), remedy))
+
+
+def _above_zero(owner: object, argument: str, value: float) -> float:
+    """The value as a finite float above 0, or ArgumentError."""
+    if isinstance(value, (int, float, np.number)) and 0.0 < value < math.inf:
+        return float(value)
+    expected = f"a finite {argument} above 0"
+    raise ArgumentError(message(type(owner).__name__, expected, repr(value), "pass such as 1e-8"))

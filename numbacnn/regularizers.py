@@ -1,0 +1,50 @@
+"""L1 and L2 penalties: what layers take as `kernel_regularizer`.
+
+Their gradients are added by the optimizers, at each step; their value is added to the loss by
+`penalty_value`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from numbacnn.kernels.cpu import update
+from numbacnn.parameter import Parameter, Penalty
+
+
+class L1L2(Penalty):
+    """``l1 * sum(|w|) + l2 / 2 * sum(w^2)``."""
+
+
+class L1(Penalty):
+    """``l1 * sum(|w|)``: pulls weights to zero at a constant rate (Tibshirani 1996)."""
+
+    def __init__(self, l1: float = 1e-5) -> None:
+        super().__init__(l1=l1)
+
+
+class L2(Penalty):
+    """``l2 / 2 * sum(w^2)``: pulls weights to zero at a rate in proportion to them (ridge, weight decay)."""
+
+    def __init__(self, l2: float = 1e-4) -> None:
+        super().__init__(l2=l2)
+
+
+def penalty_value(parameters: Iterable[Parameter]) -> float:
+    """Sum of the penalties of the parameters that have one, trainable or not.
+
+    Args:
+        parameters: of a model.
+
+    Returns:
+        What the penalties add to the loss; 0.0 where there are none.
+
+    """
+    return sum(
+        (
+            update.penalty_value(p.value.numpy().reshape(-1), p.penalty.l1, p.penalty.l2)
+            for p in parameters
+            if p.penalty
+        ),
+        0.0,
+    )

@@ -1,0 +1,63 @@
+"""Gradients of layers against central differences in float64, and arrays to test with."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from numbacnn.layers import Layer
+
+STEP = 1e-6  # the error of a central difference, about step^2 + 1e-16 / step, is least near here
+
+
+def values(shape: tuple[int, ...], seed: int = 0, margin: float = 0.0) -> np.ndarray:
+    """Normal values in float64, none nearer to 0 than the margin."""
+    x = np.random.default_rng(seed).standard_normal(shape)
+    return x + np.copysign(margin, x)
+
+
+def distinct(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Values that differ by 0.01 or more from each other, so that a maximum does not change by a step."""
+    size = int(np.prod(shape))
+    return (np.random.default_rng(seed).permutation(size).reshape(shape) - size / 2) * 0.01
+
+
+def difference(objective: Callable[[], float], array: np.ndarray) -> np.ndarray:
+    """The gradient of the objective, which reads the array, by central differences of each element."""
+    gradient = np.empty_like(array)
+    for index in np.ndindex(array.shape):
+        kept = array[index]
+        array[index] = kept + STEP
+        above = objective()
+        array[index] = kept - STEP
+        below = objective()
+        array[index] = kept
+        gradient[index] = (above - below) / (2 * STEP)
+    return gradient
+
+
+def assert_gradients(layer: Layer, x: np.ndarray, seed: int = 1, generator_seed: int | None = None) -> None:
+    """Compare all gradients of a layer with differences of ``sum(y * dy)``, for random parameters and dy.
+
+    The layer is built here. With a generator seed, each pass trains with a new generator of that seed.
+    """
+    rng = np.random.default_rng(seed)
+    shape = layer.build(x.shape[1:], rng, np.float64)
+    for p in layer.parameters:
+        p.value.numpy()[...] = 0.5 * rng.standard_normal(p.shape)
+    dy = rng.standard_normal((len(x), *shape))
+
+    def training() -> bool | np.random.Generator:
+        return True if generator_seed is None else np.random.default_rng(generator_seed)
+
+    def objective() -> float:
+        return float((layer.forward(x, training())[0].numpy() * dy).sum())
+
+    _, saved = layer.forward(x, training())
+    dx = layer.backward(dy, saved, input_gradient=True)
+    assert dx is not None
+    assert dx.dtype == np.float64
+    np.testing.assert_allclose(dx.numpy(), difference(objective, x), rtol=1e-6, atol=1e-7)
+    for p in layer.parameters:
+        assert p.grad is not None, p.name
+        expected = difference(objective, p.value.numpy())
+        np.testing.assert_allclose(p.grad.numpy(), expected, rtol=1e-6, atol=1e-7, err_msg=p.name)
