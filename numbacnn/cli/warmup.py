@@ -1,0 +1,76 @@
+"""``numbacnn warmup``: compile everything once, so that later processes start fast."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+from .._jit import cache_dir
+from ..data import Augment
+from ..layers import (
+    AvgPool2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool2D,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from ..losses import MeanSquaredError, SoftmaxCrossEntropy
+from ..optimizers import SGD, Adam, AdamW, RMSprop
+from ..regularizers import L1L2
+from ..training import fit, predict
+
+
+def _model() -> Sequential:
+    """Return a small network with a layer of every kind, the convolutions in all their forms."""
+    return Sequential(
+        [
+            Conv2D(6, 5, padding="same", kernel_regularizer=L1L2(1e-5, 1e-5)),
+            ReLU(),
+            MaxPool2D(2),
+            Conv2D(16, 3, groups=2),
+            Sigmoid(),
+            AvgPool2D(2),
+            Conv2D(8, 1),
+            Tanh(),
+            Conv2D(8, 3, strides=2, dilation=2, padding="same", use_bias=False),
+            Flatten(),
+            Dropout(0.1),
+            Dense(10),
+        ]
+    )
+
+
+def compile_kernels(dtype: str) -> None:
+    """Run every kernel once on arrays of a dtype: kernels are compiled per dtype, not per size."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((8, 16, 16, 1)).astype(dtype)
+    classes = rng.integers(0, 10, 8)
+    values = np.eye(10, dtype=dtype)[classes]
+    augment = Augment()
+    for optimizer in (SGD(), SGD(0.01, momentum=0.9, nesterov=True), RMSprop(), Adam(), AdamW()):
+        model = _model()
+        fit(model, x, classes, optimizer=optimizer, epochs=1, batch_size=4, augment=augment, verbose=False)
+    for loss in (MeanSquaredError(), SoftmaxCrossEntropy(label_smoothing=0.1)):
+        fit(_model(), x, values, loss=loss, epochs=1, batch_size=4, verbose=False)
+    probabilities = Sequential([Flatten(), Dense(10), Softmax()])
+    fit(probabilities, x, values, loss=MeanSquaredError(), epochs=1, verbose=False)
+    predict(probabilities, x)
+
+
+def warmup(arguments: argparse.Namespace) -> int:
+    """Compile the kernels and say where they are kept; return the exit code."""
+    for dtype in ("float32", "float64") if arguments.dtype == "all" else (arguments.dtype,):
+        begin = time.perf_counter()
+        compile_kernels(dtype)
+        print(f"{dtype}: kernels ready after {time.perf_counter() - begin:.1f} s", flush=True)
+    folder = cache_dir()
+    print(f"kept in {folder}" if folder else "not kept: no cache folder is writable")
+    return 0

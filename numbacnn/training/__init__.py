@@ -1,0 +1,17 @@
+"""Training: fit, evaluate, predict; the history they return and the callbacks they take."""
+
+from .callbacks import Callback, Checkpoint, HistoryFile, ProgressBar, Run
+from .history import History
+from .loop import evaluate, fit, predict
+
+__all__ = [
+    "Callback",
+    "Checkpoint",
+    "History",
+    "HistoryFile",
+    "ProgressBar",
+    "Run",
+    "evaluate",
+    "fit",
+    "predict",
+]

@@ -1,0 +1,328 @@
+"""The training loop, evaluation and prediction."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .. import metrics
+from ..data.dataset import check_labels
+from ..data.loader import Batches, Transform
+from ..errors import ArgumentError, DTypeError, NumericsError, ShapeError, message
+from ..layers import Layer
+from ..losses import MeanSquaredError, SoftmaxCrossEntropy
+from ..optimizers import Adam
+from ..regularizers import penalty_value
+from .callbacks import Callback, ProgressBar, Run
+from .history import History
+
+# Streams of random numbers that one seed feeds, kept apart so that none depends on how much another draws
+_INITIAL_VALUES, _ORDER, _LAYERS = 0, 1, 2
+_CHUNK = 1 << 22  # elements looked at in one go when searching for NaN: bounds the temporary array
+
+
+def fit(
+    model: Layer,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    loss: Any = None,
+    optimizer: Any = None,
+    epochs: int = 10,
+    batch_size: int = 32,
+    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    schedule: Callable[[int], float] | None = None,
+    augment: Transform | None = None,
+    callbacks: Iterable[Callback] = (),
+    seed: int = 0,
+    verbose: bool = True,
+) -> History:
+    """Train a model: ``w = w - step(mean gradient of a batch)``, batch by batch, epoch by epoch.
+
+    One seed gives the same bits every time, for any number of threads: it decides the initial values of a
+    model that is not built yet, the order of the samples, the augmentation and the masks of dropout.
+
+    Ctrl-C ends the training after the running step and returns the history with ``interrupted`` set; a second
+    Ctrl-C breaks off at once.
+
+    Args:
+        model: a layer or container; built for ``x.shape[1:]`` if it is not built.
+        x: (N, ...) float32 or float64 inputs, as the model's parameters; finite.
+        y: (N,) integer class labels, or an (N, ...) array of x's dtype: class probabilities or values.
+        loss: has ``value_and_gradient(prediction, target)``. By default SoftmaxCrossEntropy for integer
+            targets, MeanSquaredError otherwise.
+        optimizer: steps the parameters; by default Adam with its default learning rate.
+        epochs: passes over the data, at least 1.
+        batch_size: samples in a step, at least 1; an epoch's last step takes what is left.
+        validation_data: (x, y) measured after each epoch, or None.
+        schedule: learning rate of each step, counted from 0; None leaves the optimizer's.
+        augment: ``augment(batch, rng)`` changes each batch of inputs, such as `numbacnn.data.Augment`.
+        callbacks: called as the training goes; see `numbacnn.training.Callback`.
+        seed: an integer, 0 or more.
+        verbose: show a progress bar per epoch.
+
+    Returns:
+        The history, a row per finished epoch.
+
+    Raises:
+        ShapeError, DTypeError, TargetError: the data do not fit the model, or each other.
+        NumericsError: NaN or infinity in the data, or a loss that is not finite.
+        ArgumentError: epochs, batch_size or seed out of range.
+
+    """
+    epochs, seed = _integer("epochs", epochs, 1), _integer("seed", seed, 0)
+    inputs, targets = _arrays("fit", x, y)
+    batches = Batches(inputs, targets, batch_size, augment=augment, seed=_derive(seed, _ORDER))
+    if not model.built:
+        rng = np.random.default_rng([seed, _INITIAL_VALUES])
+        model.build(inputs.shape[1:], rng, dtype=inputs.dtype)
+    loss = _loss_for(targets) if loss is None else loss
+    _check_targets("fit", model, targets, loss)
+    validation = None
+    if validation_data is not None:
+        validation = _arrays("validation_data", *validation_data)
+        _check_targets("validation_data", model, validation[1], loss)
+    run = Run(model, Adam() if optimizer is None else optimizer, batches, epochs)
+    listeners = [*([ProgressBar()] if verbose else []), *callbacks]
+    with _deferred_interrupt(run):
+        _train(run, loss, schedule, validation, listeners, seed)
+    return run.history
+
+
+def _train(
+    run: Run,
+    loss: Any,
+    schedule: Callable[[int], float] | None,
+    validation: tuple[np.ndarray, np.ndarray] | None,
+    listeners: list[Callback],
+    seed: int,
+) -> None:
+    _tell(listeners, "train_begin", run)
+    try:
+        for epoch in range(run.epochs):
+            run.epoch = epoch
+            start = time.perf_counter()
+            _tell(listeners, "epoch_begin", run)
+            if not _epoch(run, loss, schedule, listeners, seed):
+                break
+            seconds = time.perf_counter() - start
+            row: dict[str, float] = {"epoch": run.epoch + 1, "loss": run.loss}
+            if run.accuracy is not None:
+                row["accuracy"] = run.accuracy
+            if validation is not None:
+                measured = evaluate(run.model, *validation, loss=loss)
+                row.update({f"val_{name}": value for name, value in measured.items()})
+            row["learning_rate"] = float(run.optimizer.lr)
+            row["seconds"], row["images_per_second"] = seconds, run.seen / seconds
+            run.history.rows.append(row)
+            _tell(listeners, "epoch_end", run)
+            if run.stop:
+                break
+    except KeyboardInterrupt:  # raised by a callback, or where no handler could be set
+        run.history.interrupted = True
+    _tell(listeners, "train_end", run)
+
+
+def _epoch(
+    run: Run, loss: Any, schedule: Callable[[int], float] | None, listeners: list[Callback], seed: int
+) -> bool:
+    """Train for one epoch; tell whether it came to its end."""
+    rng = np.random.default_rng([seed, _LAYERS, run.epoch])
+    losses = correct = 0.0
+    run.seen, run.loss, run.accuracy = 0, 0.0, None
+    for x, y in run.batches.epoch(run.epoch):
+        if schedule is not None:
+            run.optimizer.lr = float(schedule(run.step))
+        prediction, value = _step(run.model, x, y, loss, run.optimizer, rng)
+        if not np.isfinite(value):
+            raise NumericsError(
+                message(
+                    "fit",
+                    "a finite loss",
+                    f"{value} in epoch {run.epoch + 1}, step {run.step + 1}",
+                    "lower the learning rate; NUMBACNN_CHECK_FINITE=1 names the first layer concerned",
+                )
+            )
+        run.step, run.seen = run.step + 1, run.seen + len(x)
+        losses += value * len(x)
+        run.loss = losses / run.seen
+        if _has_classes(y, loss):
+            correct += metrics.accuracy(prediction, y) * len(x)
+            run.accuracy = correct / run.seen
+        _tell(listeners, "batch_end", run)
+        if run.stop and run.seen < run.batches.samples:
+            return False
+    return True
+
+
+def _step(
+    model: Layer, x: np.ndarray, y: np.ndarray, loss: Any, optimizer: Any, rng: np.random.Generator
+) -> tuple[Any, float]:
+    """One step; its buffers are free for the next one when it returns."""
+    prediction, saved = model.forward(x, training=rng)
+    value, gradient = loss.value_and_gradient(prediction, y)
+    value += penalty_value(model.parameters)  # its gradient is the optimizer's to add
+    model.zero_grad()
+    model.backward(gradient, saved)
+    optimizer.step(model.parameters)
+    return prediction, value
+
+
+def evaluate(
+    model: Layer, x: ArrayLike, y: ArrayLike, *, loss: Any = None, batch_size: int = 256
+) -> dict[str, float]:
+    """Measure the mean loss over samples, penalties included, and the accuracy where the targets are classes.
+
+    Args:
+        model: built.
+        x: (N, ...) inputs as in `fit`.
+        y: (N, ...) targets as in `fit`.
+        loss: as in `fit`.
+        batch_size: samples that go through the model at a time, at least 1; no influence on the result but
+            for rounding.
+
+    Returns:
+        ``{"loss": ..., "accuracy": ...}``; accuracy from 0 to 1.
+
+    Raises:
+        ShapeError, DTypeError, TargetError, NumericsError, ArgumentError: as `fit`.
+
+    """
+    inputs, targets = _arrays("evaluate", x, y)
+    loss = _loss_for(targets) if loss is None else loss
+    _check_targets("evaluate", model, targets, loss)
+    total = correct = 0.0
+    for batch, target in Batches(inputs, targets, batch_size, shuffle=False).epoch(0):
+        prediction = model(batch)
+        total += loss(prediction, target) * len(batch)
+        if _has_classes(targets, loss):
+            correct += metrics.accuracy(prediction, target) * len(batch)
+    results = {"loss": total / len(inputs) + penalty_value(model.parameters)}
+    if _has_classes(targets, loss):
+        results["accuracy"] = correct / len(inputs)
+    return results
+
+
+def predict(model: Layer, x: ArrayLike, *, batch_size: int = 256) -> np.ndarray:
+    """Return the model's outputs ``model(x)``, computed batch by batch.
+
+    Args:
+        model: built.
+        x: (N, ...) inputs of the parameters' dtype; N may be 0.
+        batch_size: samples that go through the model at a time, at least 1.
+
+    Returns:
+        (N, ...) the outputs, in x's dtype: logits where the model ends without a softmax.
+
+    Raises:
+        ShapeError, DTypeError: the inputs do not fit the model.
+        ArgumentError: batch_size is below 1.
+
+    """
+    batch_size, inputs = _integer("batch_size", batch_size, 1), np.asarray(x)
+    # An empty batch goes through like any other: it has an output shape too
+    starts = range(0, max(1, len(inputs)), batch_size)
+    first, *others = (model(np.ascontiguousarray(inputs[i : i + batch_size])).numpy() for i in starts)
+    return np.concatenate([first, *others]) if others else first.copy()
+
+
+def _tell(listeners: list[Callback], event: str, run: Run) -> None:
+    for listener in listeners:
+        getattr(listener, event)(run)
+
+
+@contextmanager
+def _deferred_interrupt(run: Run) -> Iterator[None]:
+    """Turn the first Ctrl-C into ``run.stop``, so that it ends the training between two steps.
+
+    Raised anywhere, it could leave half of the parameters stepped, or be swallowed where Python cannot pass
+    it on, as in the finalizers that give buffers back.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        run.stop = run.history.interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _derive(seed: int, stream: int) -> int:
+    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0])
+
+
+def _integer(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ArgumentError(
+            message(name, f"an integer from {least} on", repr(value), f"give at least {least}")
+        )
+    return int(value)
+
+
+def _loss_for(targets: np.ndarray) -> Any:
+    return SoftmaxCrossEntropy() if targets.dtype.kind in "iu" else MeanSquaredError()
+
+
+def _has_classes(targets: np.ndarray, loss: Any) -> bool:
+    return targets.dtype.kind in "iu" or isinstance(loss, SoftmaxCrossEntropy)
+
+
+def _arrays(name: str, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets as contiguous arrays, finite and of the same length."""
+    inputs, targets = np.ascontiguousarray(x), np.ascontiguousarray(y)
+    if inputs.dtype not in (np.float32, np.float64):
+        raise DTypeError(
+            message(
+                name,
+                "float32 or float64 inputs",
+                str(inputs.dtype),
+                "scale them to about zero mean and unit variance, as numbacnn.data.Normalization does",
+            )
+        )
+    if inputs.ndim < 2 or len(inputs) == 0 or targets.ndim == 0 or len(inputs) != len(targets):
+        raise ShapeError(
+            message(
+                name,
+                "inputs (N, ...) with one target each, N at least 1",
+                f"inputs {inputs.shape} and targets {targets.shape}",
+                "pair them along the first axis",
+            )
+        )
+    for kind, array in (("inputs", inputs), ("targets", targets)):
+        if array.dtype.kind == "f":
+            _check_finite(name, kind, array)
+    return inputs, targets.astype(np.int64, copy=False) if targets.dtype.kind in "iu" else targets
+
+
+def _check_finite(name: str, kind: str, array: np.ndarray) -> None:
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, _CHUNK):
+        finite = np.isfinite(flat[start : start + _CHUNK])
+        if not finite.all():
+            first = start + int(np.flatnonzero(~finite)[0])
+            sample = first // max(1, flat.size // len(array))
+            raise NumericsError(
+                message(
+                    name, f"finite {kind}", f"{flat[first]} in sample {sample}", "drop or repair the sample"
+                )
+            )
+
+
+def _check_targets(name: str, model: Layer, targets: np.ndarray, loss: Any) -> None:
+    """Refuse class labels that the model has no output for, before anything is computed."""
+    if targets.dtype.kind in "iu" and model.output_shape:
+        check_labels(targets, model.output_shape[-1], name)
