@@ -15,7 +15,7 @@ from .plan import (
     OUT_IMAGE, OUT_ROW, OUTPUTS, PACK_CHORE, PACKED0, PACKED_K, PANEL, PANEL0, PANEL1, PHASE, ROW, ROW0, ROWS_,
     SLOT, SLOTS0, SOURCE, SOURCE0, STRAIGHT, TABLE0, TAP0, TAPS_MERGED, W_GROUP, W_INPUT, W_OUTPUT, WEIGHT0,
 )  # fmt: skip
-from .simd import VECTOR_BYTES, copy_vector, transpose_block
+from .simd import VECTOR_BYTES, copy_run, copy_vector, transpose_block, zero_run
 from .tile import ADD, BIAS, ROWS, TAIL, VECTORS, ZERO, conv_tile
 
 
@@ -32,22 +32,19 @@ def fill_band(phase, group, image0, images, top, rows, x, out, at):
     hi = max(min(columns - left, width), lo)
     for i in range(image0, image0 + images):
         for r in range(top, top + rows):
-            line = out[at : at + width * inputs]
-            at += width * inputs
             if r < 0 or r >= height:
-                line[:] = 0
+                zero_run(out, at, width * inputs)
+                at += width * inputs
                 continue
-            line[: lo * inputs] = 0
-            line[hi * inputs :] = 0
+            zero_run(out, at, lo * inputs)
             start = ((i * height + r) * columns + left + lo) * channels + group * inputs
             if inputs == channels:
-                line[lo * inputs : hi * inputs] = x[start : start + (hi - lo) * inputs]
+                copy_run(x, start, out, at + lo * inputs, (hi - lo) * inputs)
             else:
                 for p in range(hi - lo):
-                    target = line[(lo + p) * inputs : (lo + p + 1) * inputs]
-                    source = x[start + p * channels : start + p * channels + inputs]
-                    for c in range(inputs):
-                        target[c] = source[c]
+                    copy_run(x, start + p * channels, out, at + (lo + p) * inputs, inputs)
+            zero_run(out, at + hi * inputs, (width - hi) * inputs)
+            at += width * inputs
 
 
 @jit

@@ -15,11 +15,9 @@ import numpy as np
 from ...dims import ConvDims
 from .plan import (
     BAND,
-    LEAST_PART,
     PAD_CHORE,
     PADDED,
     PANEL,
-    PARTS_PER_THREAD,
     PHASE_COLUMNS,
     SLOT,
     SLOTS0,
@@ -33,6 +31,7 @@ from .plan import (
     integers,
     round_up,
     source_of,
+    wanted_parts,
 )
 from .tile import ROWS, TAIL, VECTORS
 
@@ -89,7 +88,7 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     total, kernel = c.n * h.count * w.count, int(np.prod(dims.kernel_shape))
     splits = max(1, min(SPLITS, total // SPLIT_PIXELS, SPLIT_BYTES // (kernel * item), len(blocks)))
 
-    wanted = max(1, min(PARTS_PER_THREAD * threads, dims.macs // LEAST_PART))
+    wanted = wanted_parts(dims.macs, threads)
     wanted = -(-wanted // splits)
     group_parts = min(c.groups, wanted)
     panel_parts = min(panels, -(-wanted // group_parts))

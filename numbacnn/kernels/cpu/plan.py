@@ -41,8 +41,10 @@ STRAIGHT, BAND, PADDED = range(3)
 PHASE, IMAGE0, IMAGES, ROW0, ROWS_, GROUP0, GROUP1, PANEL0, PANEL1 = range(9)
 PACK_CHORE, PAD_CHORE = range(2)
 
-K_BLOCK = 512  # inputs summed before moving on: a packed panel of them stays in L2
+K_BLOCK = 512  # inputs summed before moving on: a packed panel of them stays near, in L1 or L2
 PARTS_PER_THREAD = 4  # so that a thread that the system holds up leaves its share to the others
+MOST_PIXELS = 4096  # in a part, for the size of the tables
+FEW_PIXELS = 1024  # in all: fewer do not pay for packing the kernel beforehand
 LEAST_PART = 1 << 19  # multiply-adds: a part of some 5 us, against about 2 us for a parallel region
 
 
@@ -260,28 +262,35 @@ class Cut(NamedTuple):
     panel_parts: int
 
 
+def wanted_parts(macs: float, threads: int) -> int:
+    """Return into how many parts the work should be cut: a few per thread, none of them tiny."""
+    return 1 if threads == 1 else max(1, min(PARTS_PER_THREAD * threads, int(macs // LEAST_PART)))
+
+
 def cut_correlation(c: Correlation, threads: int, lanes: int) -> Cut:
-    _, l2 = cache_sizes()
+    """Cut the work so that a part's inputs stay in L2 and every thread gets some.
+
+    Many pixels are cut as pixels: the kernel is packed once for all parts.  With few of them packing would
+    cost a tenth of the work, so channels are cut first: each part packs its own panels.
+    """
     item = VECTOR_BYTES // lanes
+    l2 = cache_sizes()[1]
     taps = max(len(h.taps) for h in c.h) * max(len(w.taps) for w in c.w)
-    per_pixel = min(taps * c.inputs, K_BLOCK) * item
-    pixels = max(4 * ROWS, min(1024, l2 // 4 // max(per_pixel, 1)))
     total = c.n * sum(h.count for h in c.h) * sum(w.count for w in c.w)
-    macs = total * taps * c.inputs * c.outputs * c.groups / (len(c.h) * len(c.w))
-    wanted = max(1, min(PARTS_PER_THREAD * threads, int(macs // LEAST_PART)))
+    wanted = wanted_parts(total * taps * c.inputs * c.outputs * c.groups / (len(c.h) * len(c.w)), threads)
+    # A pixel's own inputs, which neighbours share, and its outputs stay in L2 during a block of the sum.
+    per_pixel = (min(c.inputs, K_BLOCK) * max(h.stride for h in c.h) ** 2 + c.outputs) * item
+    pixels = max(8 * ROWS, min(MOST_PIXELS, l2 // 2 // per_pixel))
     pixel_parts = max(1, -(-total // pixels))
-    if pixel_parts >= wanted:
-        return Cut(pixels, 1, 1)
-    group_parts = min(c.groups, -(-wanted // pixel_parts))
+    group_parts = max(1, min(c.groups, -(-wanted // pixel_parts)))
     wanted = -(-wanted // group_parts)
-    if pixel_parts >= wanted:
-        return Cut(pixels, group_parts, 1)
-    kernel = taps * c.inputs * c.outputs * item
-    if kernel <= l2 // 2:  # the kernel stays in L2 however often it is read: cut pixels smaller
+    panel_parts = 1
+    if total < FEW_PIXELS:
+        panel_parts = max(1, min(-(-c.outputs // (VECTORS * lanes)), -(-wanted // pixel_parts)))
+        wanted = -(-wanted // panel_parts)
+    if pixel_parts < wanted:
         pixels = max(8 * ROWS, round_up(-(-total // wanted), ROWS))
-        pixel_parts = max(1, -(-total // pixels))
-    panels = -(-c.outputs // (VECTORS * lanes))
-    return Cut(pixels, group_parts, max(1, min(panels, -(-wanted // pixel_parts))))
+    return Cut(pixels, group_parts, panel_parts)
 
 
 class Band(NamedTuple):
@@ -378,8 +387,8 @@ def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int) -
     panels = -(-c.outputs // width)
     phases = [(h, w) for h in c.h for w in c.w if h.count and w.count]
     cuts = [bands(c.n, h.count, w.count, cut.pixels) for h, w in phases]
-    # A panel of the kernel that one part reads is packed there, just before; else once, beforehand.
-    inside = max(map(len, cuts)) <= 1
+    # A panel of the kernel that two parts at most read is packed there, just before; else once, beforehand.
+    inside = max(map(len, cuts)) <= 2
 
     tables, parts, chores = _Tables(), [], []
     info = np.zeros((len(phases), PHASE_COLUMNS), np.int64)

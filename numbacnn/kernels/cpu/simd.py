@@ -202,6 +202,33 @@ def transpose_block(typingctx, source, source0, stride, target, target0, pitch):
 
 
 @intrinsic
+def copy_run(typingctx, source, source0, target, target0, count):
+    """Copy ``count`` numbers between flat arrays of one dtype that do not overlap."""
+    signature = types.void(source, types.intp, target, types.intp, types.intp)
+
+    def codegen(context, b, sig, args):
+        x = offset(b, data_pointer(context, b, sig.args[0], args[0]), args[1])
+        y = offset(b, data_pointer(context, b, sig.args[2], args[2]), args[3])
+        cgutils.raw_memcpy(b, y, x, args[4], sig.args[0].dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def zero_run(typingctx, target, target0, count):
+    """Set ``count`` numbers of a flat array to zero."""
+    signature = types.void(target, types.intp, types.intp)
+
+    def codegen(context, b, sig, args):
+        y = offset(b, data_pointer(context, b, sig.args[0], args[0]), args[1])
+        cgutils.memset(b, y, b.mul(args[2], index(sig.args[0].dtype.bitwidth // 8)), 0)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
 def copy_vector(typingctx, source, source0, target, target0):
     """Copy one full vector between flat arrays of one dtype."""
     signature = types.void(source, types.intp, target, types.intp)

@@ -13,6 +13,7 @@ sums are independent to cover the latency of the multiply-add.  What is left ove
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -140,15 +141,20 @@ def _clamped_rows(b: ir.IRBuilder, first: Any, end: Any, rows: int, clamp: bool)
     return [b.select(b.icmp_signed("<", n, last), n, last) for n in numbers]
 
 
-def _k_loops(b: ir.IRBuilder, tile: _Tile, sums: Cells, weights: Any, rows: list, k: Any) -> tuple[Cells, Any]:
-    """Emit the loops over k, unrolled and then the rest; return the sums and the end of the weights."""
-    count = b.and_(k, index(-UNROLL))
-    at, at_weights = index(0), weights
-    for unroll, stop in ((UNROLL, count), (1, k)):
-        names = (f"k{unroll}", f"k{unroll}_end")
-        loop, end = (b.function.append_basic_block(n) for n in names)
+def _sum_loops(
+    b: ir.IRBuilder, tile: _Tile, sums: Cells, weights: Any, first: Any, end: Any, inputs: Callable
+) -> tuple[Cells, Any]:
+    """Emit the loops over the steps of the sum, unrolled and then the rest.
+
+    ``inputs(i, u)`` gives the addresses of the rows' inputs at step ``i + u``; the vectors of weights follow
+    one another.  Return the sums and the end of the weights.
+    """
+    unrolled = b.sub(end, b.and_(b.sub(end, first), index(UNROLL - 1)))
+    at, at_weights = first, weights
+    for unroll, stop in ((UNROLL, unrolled), (1, end)):
+        loop, after = (b.function.append_basic_block(n) for n in (f"sum{unroll}", f"sum{unroll}_end"))
         before = b.block
-        b.cbranch(b.icmp_signed("<", at, stop), loop, end)
+        b.cbranch(b.icmp_signed("<", at, stop), loop, after)
         b.position_at_end(loop)
         i, w, carried = b.phi(INTP), b.phi(weights.type), tile.phis()
         i.add_incoming(at, before)
@@ -156,14 +162,13 @@ def _k_loops(b: ir.IRBuilder, tile: _Tile, sums: Cells, weights: Any, rows: list
         tile.incoming(carried, sums, before)
         new = carried
         for u in range(unroll):
-            inputs = [offset(b, offset(b, row, i), u) for row in rows]
-            new = tile.step(new, offset(b, w, u * tile.width), inputs)
+            new = tile.step(new, offset(b, w, u * tile.width), inputs(i, u))
         i_next, w_next = b.add(i, index(unroll)), offset(b, w, unroll * tile.width)
         i.add_incoming(i_next, loop)
         w.add_incoming(w_next, loop)
         tile.incoming(carried, new, loop)
-        b.cbranch(b.icmp_signed("<", i_next, stop), loop, end)
-        b.position_at_end(end)
+        b.cbranch(b.icmp_signed("<", i_next, stop), loop, after)
+        b.position_at_end(after)
         at_phi, weights_phi, sums_phi = b.phi(INTP), b.phi(weights.type), tile.phis()
         for block, values in ((before, (at, at_weights, sums)), (loop, (i_next, w_next, new))):
             at_phi.add_incoming(values[0], block)
@@ -214,7 +219,10 @@ def conv_tile(
         wq.add_incoming(w, before)
         tile.incoming(carried, sums, before)
         shift = b.load(offset(b, taps, t))
-        new, w_next = _k_loops(b, tile, carried, wq, [offset(b, s, shift) for s in sources], k)
+        windows = [offset(b, s, shift) for s in sources]
+        new, w_next = _sum_loops(
+            b, tile, carried, wq, index(0), k, lambda i, u: [offset(b, offset(b, v, i), u) for v in windows]
+        )
         t_next = b.add(t, index(1))
         t.add_incoming(t_next, b.block)
         wq.add_incoming(w_next, b.block)
@@ -257,31 +265,15 @@ def outer_tile(
         outputs = [offset(b, dw, b.mul(n, pitch)) for n in numbers]
         sums = tile.start(mode, None, outputs, valid)
 
-        before = b.block
-        loop, done = (b.function.append_basic_block(n) for n in ("pixel", "pixel_end"))
-        b.cbranch(b.icmp_signed("<", first, end), loop, done)
-        b.position_at_end(loop)
-        p, g, carried = b.phi(INTP), b.phi(dy.type), tile.phis()
-        p.add_incoming(first, before)
-        g.add_incoming(dy, before)
-        tile.incoming(carried, sums, before)
-        source = offset(b, x, b.load(offset(b, pixels, p)))
-        if clamp:
-            inputs = [offset(b, source, n) for n in numbers]
-        else:
+        def inputs(p: Any, u: int) -> list:
+            source = offset(b, x, b.load(offset(b, offset(b, pixels, p), u)))
+            if clamp:
+                return [offset(b, source, n) for n in numbers]
             start = offset(b, source, row)
-            inputs = [offset(b, start, i) for i in range(tile.rows)]
-        new = tile.step(carried, g, inputs)
-        p_next, g_next = b.add(p, index(1)), offset(b, g, tile.width)
-        p.add_incoming(p_next, loop)
-        g.add_incoming(g_next, loop)
-        tile.incoming(carried, new, loop)
-        b.cbranch(b.icmp_signed("<", p_next, end), loop, done)
-        b.position_at_end(done)
-        final = tile.phis()
-        tile.incoming(final, sums, before)
-        tile.incoming(final, new, loop)
-        tile.write(final, outputs, valid)
+            return [offset(b, start, i) for i in range(tile.rows)]
+
+        sums, _ = _sum_loops(b, tile, sums, dy, first, end, inputs)
+        tile.write(sums, outputs, valid)
         return context.get_dummy_value()
 
     return signature, codegen
