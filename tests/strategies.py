@@ -1,5 +1,6 @@
 """Hypothesis strategies for geometry, with every field away from its default, and random arrays."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from numbacnn.dims import ConvDims, PoolDims
+
+_MARGIN = 64  # elements: more than a vector register holds
 
 seeds = st.integers(0, 2**32 - 1)
 dtypes = st.sampled_from([np.float32, np.float64])
@@ -31,9 +34,16 @@ class PoolCase:
 
 
 def arrays(seed: int, *shapes: tuple[int, ...], dtype: Any = np.float64) -> list[np.ndarray]:
-    """Independent standard normal arrays."""
+    """Independent standard normal arrays, with NaN before and after them in memory: a read beside is seen."""
     rng = np.random.default_rng(seed)
-    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    results = []
+    for shape in shapes:
+        size = math.prod(shape)
+        memory = np.full(size + 2 * _MARGIN, np.nan, dtype)
+        array = memory[_MARGIN : _MARGIN + size].reshape(shape)
+        array[...] = rng.standard_normal(shape)
+        results.append(array)
+    return results
 
 
 def _window(draw: Any, rank: int, most_pad: int) -> tuple[tuple[int, ...], dict[str, Any], tuple[int, ...]]:

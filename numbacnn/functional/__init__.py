@@ -1,0 +1,66 @@
+"""The operations, forward and gradients: each checks its arguments, allocates its result and runs a kernel.
+
+They take tensors or arrays and return tensors. Nothing is recorded: a gradient is a function that is called.
+"""
+
+from numbacnn.functional.conv import conv_backward_data, conv_backward_weights, conv_forward
+from numbacnn.functional.dense import (
+    bias_backward,
+    dense_backward_data,
+    dense_backward_weights,
+    dense_forward,
+)
+from numbacnn.functional.elementwise import (
+    add,
+    dropout_backward,
+    dropout_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    tanh_backward,
+    tanh_forward,
+)
+from numbacnn.functional.pool import (
+    avg_pool_backward,
+    avg_pool_forward,
+    max_pool_backward,
+    max_pool_forward,
+)
+from numbacnn.functional.softmax import (
+    mean_squared_error_backward,
+    mean_squared_error_forward,
+    softmax_backward,
+    softmax_cross_entropy_backward,
+    softmax_cross_entropy_forward,
+    softmax_forward,
+)
+
+__all__ = [
+    "add",
+    "avg_pool_backward",
+    "avg_pool_forward",
+    "bias_backward",
+    "conv_backward_data",
+    "conv_backward_weights",
+    "conv_forward",
+    "dense_backward_data",
+    "dense_backward_weights",
+    "dense_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "max_pool_backward",
+    "max_pool_forward",
+    "mean_squared_error_backward",
+    "mean_squared_error_forward",
+    "relu_backward",
+    "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "softmax_backward",
+    "softmax_cross_entropy_backward",
+    "softmax_cross_entropy_forward",
+    "softmax_forward",
+    "tanh_backward",
+    "tanh_forward",
+]

@@ -1,0 +1,180 @@
+"""Activations, dropout and addition: arrays of any shape, element by element."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numbacnn.errors import DTypeError, message
+from numbacnn.functional._checks import Operand, fresh, number_within, operands, require_shape
+from numbacnn.kernels.cpu import elementwise as kernels
+from numbacnn.tensor import Tensor, as_tensor
+
+
+def relu_forward(x: Operand, *, name: str = "relu_forward") -> Tensor:
+    """``y = max(x, 0)``; NaN stays NaN.
+
+    Args:
+        x: any shape, float32 or float64.
+        name: the layer or operation that errors name.
+
+    Returns:
+        The shape and type of x.
+
+    Raises:
+        DTypeError: another type than float32 and float64.
+
+    """
+    return _forward(kernels.relu_forward, x, name)
+
+
+def relu_backward(dy: Operand, y: Operand, *, name: str = "relu_backward") -> Tensor:
+    """``dx = dy where y > 0, else 0``.
+
+    Args:
+        dy: gradient by the output, float32 or float64.
+        y: output of the forward pass, of the shape and type of dy.
+        name: the layer or operation that errors name.
+
+    Returns:
+        Gradient by the input, of the same shape and type.
+
+    Raises:
+        ShapeError: the shapes differ.
+        DTypeError: other types than float32 and float64, or a mix of them.
+
+    """
+    return _backward(kernels.relu_backward, dy, y, name)
+
+
+def sigmoid_forward(x: Operand, *, name: str = "sigmoid_forward") -> Tensor:
+    """``y = 1 / (1 + exp(-x))``.
+
+    Args, returns and raises: as `relu_forward`.
+    """
+    return _forward(kernels.sigmoid_forward, x, name)
+
+
+def sigmoid_backward(dy: Operand, y: Operand, *, name: str = "sigmoid_backward") -> Tensor:
+    """``dx = dy y (1 - y)``.
+
+    Args, returns and raises: as `relu_backward`.
+    """
+    return _backward(kernels.sigmoid_backward, dy, y, name)
+
+
+def tanh_forward(x: Operand, *, name: str = "tanh_forward") -> Tensor:
+    """``y = tanh(x)``.
+
+    Args, returns and raises: as `relu_forward`.
+    """
+    return _forward(kernels.tanh_forward, x, name)
+
+
+def tanh_backward(dy: Operand, y: Operand, *, name: str = "tanh_backward") -> Tensor:
+    """``dx = dy (1 - y^2)``.
+
+    Args, returns and raises: as `relu_backward`.
+    """
+    return _backward(kernels.tanh_backward, dy, y, name)
+
+
+def dropout_forward(x: Operand, mask: Operand, scale: float, *, name: str = "dropout_forward") -> Tensor:
+    """``y = x mask scale``.
+
+    Args:
+        x: any shape, float32 or float64.
+        mask: 1 where an element is kept, 0 where it is dropped: uint8 or bool, the shape of x.
+        scale: ``1 / (1 - rate)`` keeps the expected value.
+        name: the layer or operation that errors name.
+
+    Returns:
+        The shape and type of x.
+
+    Raises:
+        ShapeError: the mask has another shape.
+        DTypeError: another type than float32 and float64, or a mask of other than uint8 and bool.
+        ArgumentError: the scale is negative or not finite.
+
+    """
+    (x,) = operands(name, ("the input",), x)
+    kept = _mask(name, mask, x)
+    y = fresh(x.shape, x)
+    kernels.dropout_forward(x, kept, _scale(name, scale), y)
+    return Tensor(y)
+
+
+def dropout_backward(dy: Operand, mask: Operand, scale: float, *, name: str = "dropout_backward") -> Tensor:
+    """``dx = dy mask scale``.
+
+    Args:
+        dy: gradient by the output, float32 or float64.
+        mask: as in the forward pass.
+        scale: as in the forward pass.
+        name: the layer or operation that errors name.
+
+    Returns:
+        Gradient by the input, of the shape and type of dy.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: as `dropout_forward`.
+
+    """
+    (dy,) = operands(name, ("the output gradient",), dy)
+    kept = _mask(name, mask, dy)
+    dx = fresh(dy.shape, dy)
+    kernels.dropout_backward(dy, kept, _scale(name, scale), dx)
+    return Tensor(dx)
+
+
+def add(x: Operand, y: Operand, *, name: str = "add") -> Tensor:
+    """``out = x + y``.
+
+    Args:
+        x: any shape, float32 or float64.
+        y: of the shape and type of x.
+        name: the layer or operation that errors name.
+
+    Returns:
+        The sum.
+
+    Raises:
+        ShapeError: the shapes differ.
+        DTypeError: other types than float32 and float64, or a mix of them.
+
+    """
+    x, y = operands(name, ("the first term", "the second term"), x, y)
+    require_shape(name, "a second term", y, x.shape, "give both terms one shape")
+    out = fresh(x.shape, x)
+    kernels.add(x, y, out)
+    return Tensor(out)
+
+
+def _forward(kernel: Callable, x: Operand, name: str) -> Tensor:
+    (x,) = operands(name, ("the input",), x)
+    y = fresh(x.shape, x)
+    kernel(x, y)
+    return Tensor(y)
+
+
+def _backward(kernel: Callable, dy: Operand, y: Operand, name: str) -> Tensor:
+    dy, y = operands(name, ("the output gradient", "the output"), dy, y)
+    require_shape(name, "an output", y, dy.shape, "pass what the forward pass returned")
+    dx = fresh(dy.shape, dy)
+    kernel(y, dy, dx)
+    return Tensor(dx)
+
+
+def _mask(name: str, mask: Operand, like: NDArray) -> NDArray[np.uint8]:
+    array = as_tensor(mask, name=name).numpy()
+    if array.dtype not in (np.uint8, np.bool_):
+        raise DTypeError(message(name, "a mask of uint8 or bool", str(array.dtype), "convert the mask"))
+    require_shape(name, "a mask", array, like.shape, "draw one value per element")
+    return array.view(np.uint8)
+
+
+def _scale(name: str, scale: float) -> float:
+    return number_within(name, "scale", scale, math.inf)

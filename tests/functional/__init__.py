@@ -1,0 +1,1 @@
+"""Tests of the operations: each against the reference, and every refusal."""

@@ -1,0 +1,151 @@
+"""Convolution of tensors against the reference, and what it refuses."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from numbacnn import functional
+from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError
+from numbacnn.kernels import reference
+from numbacnn.tensor import as_tensor
+from tests.functional.comparing import assert_matches, reference_of
+from tests.strategies import arrays, conv_cases, dtypes
+
+images = conv_cases(ranks=(2,), most_channels=20)
+
+
+@given(images, dtypes)
+def test_forward_is_the_references(case, dtype):
+    dims = case.dims
+    x, w, b = arrays(case.seed, dims.input_shape, dims.kernel_shape, (dims.c_out,), dtype=dtype)
+    size = reference_of(reference.conv_forward, dims, abs(x), abs(w), abs(b), shape=dims.output_shape)
+    for bias in (b, None):
+        expected = reference_of(reference.conv_forward, dims, x, w, bias, shape=dims.output_shape)
+        assert_matches(functional.conv_forward(x, w, bias, **case.options), expected, dtype, size)
+
+
+@given(images, dtypes)
+def test_data_gradient_is_the_references(case, dtype):
+    dims = case.dims
+    dy, w = arrays(case.seed, dims.output_shape, dims.kernel_shape, dtype=dtype)
+    expected = reference_of(reference.conv_backward_data, dims, dy, w, shape=dims.input_shape)
+    size = reference_of(reference.conv_backward_data, dims, abs(dy), abs(w), shape=dims.input_shape)
+    dx = functional.conv_backward_data(dy, w, dims.input_shape, **case.options)
+    assert_matches(dx, expected, dtype, size)
+
+
+@given(images, dtypes)
+def test_weight_gradient_is_the_references(case, dtype):
+    dims = case.dims
+    x, dy = arrays(case.seed, dims.input_shape, dims.output_shape, dtype=dtype)
+    expected = reference_of(reference.conv_backward_weights, dims, x, dy, shape=dims.kernel_shape)
+    size = reference_of(reference.conv_backward_weights, dims, abs(x), abs(dy), shape=dims.kernel_shape)
+    dw = functional.conv_backward_weights(x, dy, dims.kernel_shape, **case.options)
+    assert_matches(dw, expected, dtype, size)
+
+
+@given(images)
+def test_the_three_passes_are_adjoint(case):
+    dims = case.dims
+    x, w, dy = arrays(case.seed, dims.input_shape, dims.kernel_shape, dims.output_shape)
+    y = functional.conv_forward(x, w, **case.options).numpy()
+    dx = functional.conv_backward_data(dy, w, x.shape, **case.options).numpy()
+    dw = functional.conv_backward_weights(x, dy, w.shape, **case.options).numpy()
+    assert np.vdot(x, dx) == pytest.approx(np.vdot(y, dy), abs=1e-9)
+    assert np.vdot(w, dw) == pytest.approx(np.vdot(y, dy), abs=1e-9)
+
+
+def test_arrays_that_are_not_contiguous_give_the_same():
+    x, w, b = arrays(1, (2, 9, 8, 6), (3, 3, 6, 4), (4,), dtype=np.float32)
+    expected = functional.conv_forward(x, w, b).numpy()
+    spread = np.repeat(np.asfortranarray(x), 2, axis=2)[:, :, ::2]
+    again = functional.conv_forward(spread, np.asfortranarray(w), b[::-1].copy()[::-1])
+    np.testing.assert_array_equal(again.numpy(), expected)
+    tensors = functional.conv_forward(as_tensor(x), as_tensor(w), as_tensor(b))
+    np.testing.assert_array_equal(tensors.numpy(), expected)
+
+
+def test_arguments_are_left_alone_and_results_are_fresh():
+    x, w, b = arrays(1, (2, 9, 8, 3), (3, 3, 3, 4), (4,))
+    before = [a.copy() for a in (x, w, b)]
+    first = functional.conv_forward(x, w, b).numpy()
+    second = functional.conv_forward(x, w, b).numpy()
+    assert not np.shares_memory(first, second)
+    np.testing.assert_array_equal(first, second)
+    for array, copy in zip((x, w, b), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def forward(x=(2, 7, 7, 4), w=(3, 3, 4, 6), b=(6,), dtypes=("f4", "f4", "f4"), **options):
+    parts = [None if s is None else np.ones(s, d) for s, d in zip((x, w, b), dtypes, strict=True)]
+    return functional.conv_forward(*parts, name="stem", **options)
+
+
+@pytest.mark.parametrize(
+    ("error", "options", "says"),
+    [
+        (ShapeError, {"x": (7, 7, 4)}, "expected images (n, height, width, channels), got 3 axes, (7, 7, 4)"),
+        (ShapeError, {"x": (1, 2, 7, 7, 4)}, "got 5 axes"),
+        (ShapeError, {"x": (2, 7, 7, 3)}, "expected 4 input channels"),
+        (ShapeError, {"x": (2, 0, 7, 4)}, "positive sizes, got (2, 0, 7, 4)"),
+        (ShapeError, {"x": (2, 7, 7, 0), "w": (3, 3, 0, 6)}, "positive sizes"),
+        (ShapeError, {"w": (3, 4, 6)}, "a kernel (*k, c_in / groups, c_out) with 2 spatial axes"),
+        (ShapeError, {"w": (3, 0, 4, 6)}, "positive sizes, got (3, 0, 4, 6)"),
+        (ShapeError, {"x": (2, 2, 7, 4)}, "expected a padded input of at least (3, 3) pixels"),
+        (ShapeError, {"dilation": 4}, "expected a padded input of at least (9, 9) pixels"),
+        (ShapeError, {"b": (4,)}, "expected a bias of shape (6,), got (4,)"),
+        (ShapeError, {"b": (1, 6)}, "expected a bias of shape (6,), got (1, 6)"),
+        (DTypeError, {"dtypes": ("f8", "f4", "f4")}, "expected the kernel of float64, the type of the input"),
+        (DTypeError, {"dtypes": ("f4", "f4", "f8")}, "expected the bias of float32, the type of the input"),
+        (DTypeError, {"dtypes": ("u1", "f4", "f4")}, "expected the input of float32 or float64, got uint8"),
+        (DTypeError, {"dtypes": ("f2", "f2", "f2")}, "got float16"),
+        (ArgumentError, {"stride": 0}, "expected stride as one integer or 2, each 1 or more, got 0"),
+        (ArgumentError, {"stride": (1, -2)}, "got (1, -2)"),
+        (ArgumentError, {"dilation": -1}, "expected dilation as one integer or 2"),
+        (ArgumentError, {"padding": "full"}, 'expected padding "valid", "same"'),
+        (ArgumentError, {"padding": -1}, "of 0 or more, got -1"),
+        (ArgumentError, {"groups": 5}, "expected groups that divide the 6 output channels"),
+        (ArgumentError, {"groups": 0}, "expected groups that divide"),
+    ],
+)
+def test_forward_refuses(error, options, says):
+    with pytest.raises(error) as caught:
+        forward(**options)
+    assert str(caught.value).startswith("stem: ")
+    assert says in str(caught.value)
+    assert "; " in str(caught.value), "says what to do"
+
+
+def test_other_devices_are_refused():
+    class OnGPU:
+        def __dlpack_device__(self):
+            return (2, 0)
+
+        def __dlpack__(self):
+            raise AssertionError("must not be called")
+
+    with pytest.raises(DeviceError, match="stem: expected memory on the CPU"):
+        functional.conv_forward(OnGPU(), np.ones((3, 3, 1, 1)), name="stem")
+
+
+def test_gradients_refuse_what_the_forward_pass_cannot_have_returned():
+    x, w = np.ones((2, 7, 7, 4)), np.ones((3, 3, 4, 6))
+    for shape in [(2, 7, 7, 6), (1, 5, 5, 6), (2, 5, 5, 4), (5, 5, 6)]:
+        dy = np.ones(shape)
+        with pytest.raises(
+            ShapeError, match=r"conv_backward_data: expected an output gradient of shape \(2, 5"
+        ):
+            functional.conv_backward_data(dy, w, x.shape)
+        with pytest.raises(ShapeError, match=r"stem: expected an output gradient of shape \(2, 5, 5, 6\)"):
+            functional.conv_backward_weights(x, dy, w.shape, name="stem")
+    dy = np.ones((2, 5, 5, 6), np.float32)
+    with pytest.raises(DTypeError, match="expected the kernel of float32"):
+        functional.conv_backward_data(dy, w, x.shape)
+    with pytest.raises(DTypeError, match="expected the output gradient of float64"):
+        functional.conv_backward_weights(x, dy, w.shape)
+    with pytest.raises(ShapeError, match="expected images"):
+        functional.conv_backward_data(dy, w.astype(np.float32), (7, 7, 4))
+    with pytest.raises(ShapeError, match="expected images"):
+        functional.conv_backward_weights(x[0], x, w.shape)
+    with pytest.raises(ArgumentError, match="expected stride"):
+        functional.conv_backward_weights(x, x, w.shape, stride=0)
