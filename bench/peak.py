@@ -110,7 +110,8 @@ def fma_peak(lanes: int, threads: int = 1, seconds: float = 0.2) -> float:
     """
     loop = _loop(lanes)
     loop(1, HALF)
-    steps, burst = 100_000, min(0.02, seconds / 4)
+    # shorter than the system's time slices, so that some bursts run undisturbed; threads start a little apart
+    steps, burst = 100_000, min(0.002 if threads == 1 else 0.005, seconds / 4)
     while True:  # find the steps that last a burst
         start = time.perf_counter()
         loop(steps, HALF)

@@ -14,11 +14,34 @@ def test_the_peer_s_programs_run(task):
     startup_child.torch(task, None)
 
 
-def test_fresh_processes_report(capsys):
-    report = startup.run(["predict"], "none", threads=1, rounds=1)
+def test_a_process_is_timed_from_start_to_done():
+    seconds = startup.start_to_done("ours", "predict", 1)
+    assert 0.05 < seconds < 600
+
+
+def test_each_condition_is_measured_in_turns(monkeypatch, capsys):
+    processes, folders = [], set()
+
+    def start_to_done(side, task, threads, cache=None):
+        kind = "peer" if side == "torch" else "cached" if cache in folders else "cold"
+        folders.add(cache)
+        processes.append((kind, task, threads))
+        return {"cold": 5.0, "cached": 0.5, "peer": 2.0}[kind]
+
+    monkeypatch.setattr(startup, "start_to_done", start_to_done)
+    report = startup.run(["step"], "torch", threads=2, rounds=3)
     (row,) = report["rows"]
-    assert row["cold"] > 0
-    assert row["cached"] > 0
+    assert (row["cold"], row["cached"], row["peer"], row["ratio"]) == (5.0, 0.5, 2.0, 4.0)
+    kinds = [kind for kind, *_ in processes]
+    assert kinds == ["cold", "peer", *3 * ["cold", "cached", "peer"]]  # the first of each is not counted
+    assert row["seconds"]["cold"] == [5.0] * 3
+    assert set(processes[1:]) == {(kind, "step", 2) for kind in ("cold", "cached", "peer")}
+    assert capsys.readouterr().out.splitlines()[-1] == "geomean ratio: 4.000"
+
+
+@pytest.mark.slow
+def test_without_a_peer_cold_and_cached_are_measured(capsys):
+    startup.main(["--peer", "none", "--task", "predict", "--rounds", "1", "--threads", "1"])
     assert "first prediction" in capsys.readouterr().out
 
 
