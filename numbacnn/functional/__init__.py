@@ -5,13 +5,13 @@ They take tensors or arrays and return tensors. Nothing is recorded: a gradient 
 
 from numbacnn.functional.conv import conv_backward_data, conv_backward_weights, conv_forward
 from numbacnn.functional.dense import (
-    bias_backward,
     dense_backward_data,
     dense_backward_weights,
     dense_forward,
 )
 from numbacnn.functional.elementwise import (
     add,
+    bias_backward,
     dropout_backward,
     dropout_forward,
     relu_backward,

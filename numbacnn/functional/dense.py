@@ -1,4 +1,4 @@
-"""Dense products, their gradients, and the gradient of any bias."""
+"""Dense products, and their gradients."""
 
 from __future__ import annotations
 
@@ -113,32 +113,6 @@ def dense_backward_weights(
     dw = fresh((x.shape[1], dy.shape[1]), x)
     kernels.dense_backward_weights(x, dy, dw)
     return Tensor(dw)
-
-
-def bias_backward(
-    dy: Operand,  # (..., c)
-    *,
-    name: str = "bias_backward",
-) -> Tensor:
-    """``db[j] = sum of dy[..., j]`` over all axes but the last: the gradient of any bias.
-
-    Args:
-        dy: gradient by the output, ``(..., c)``, float32 or float64.
-        name: the layer or operation that errors name.
-
-    Returns:
-        Gradient by the bias, ``(c,)``.
-
-    Raises:
-        ShapeError: dy has no axis, or no channel.
-        DTypeError: another type than float32 and float64.
-
-    """
-    (dy,) = operands(name, ("the output gradient",), dy)
-    _require_positive(name, "an output gradient (..., channels)", dy.shape[-1:])
-    db = fresh(dy.shape[-1:], dy)
-    kernels.bias_backward(dy, db)
-    return Tensor(db)
 
 
 def _require_weights(name: str, w: NDArray) -> None:

@@ -1,4 +1,4 @@
-"""Activations, dropout and addition: arrays of any shape, element by element."""
+"""Activations, dropout, addition and the gradient of a bias: arrays of any shape."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from numbacnn.errors import DTypeError, message
+from numbacnn.errors import DTypeError, ShapeError, message
 from numbacnn.functional._checks import Operand, fresh, number_within, operands, require_shape
 from numbacnn.kernels.cpu import elementwise as kernels
 from numbacnn.tensor import Tensor, as_tensor
@@ -151,6 +151,30 @@ def add(x: Operand, y: Operand, *, name: str = "add") -> Tensor:
     out = fresh(x.shape, x)
     kernels.add(x, y, out)
     return Tensor(out)
+
+
+def bias_backward(dy: Operand, *, name: str = "bias_backward") -> Tensor:
+    """``db[j] = sum of dy[..., j]`` over all axes but the last: the gradient of any bias.
+
+    Args:
+        dy: gradient by the output, ``(..., c)``, float32 or float64.
+        name: the layer or operation that errors name.
+
+    Returns:
+        Gradient by the bias, ``(c,)``.
+
+    Raises:
+        ShapeError: dy has no axis, or no channel.
+        DTypeError: another type than float32 and float64.
+
+    """
+    (dy,) = operands(name, ("the output gradient",), dy)
+    if dy.ndim == 0 or dy.shape[-1] == 0:
+        expected = "an output gradient (..., channels) of 1 channel or more"
+        raise ShapeError(message(name, expected, str(dy.shape), "check its shape; channels come last"))
+    db = fresh(dy.shape[-1:], dy)
+    kernels.bias_backward(dy, db)
+    return Tensor(db)
 
 
 def _forward(kernel: Callable, x: Operand, name: str) -> Tensor:

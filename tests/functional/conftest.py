@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numbacnn.tensor import buffer_pool
+from numbacnn.memory import buffer_pool
 
 GUARD = 256  # bytes before and after each array
 

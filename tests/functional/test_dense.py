@@ -29,14 +29,6 @@ def test_dense_and_its_gradients_are_the_references(n, f, k, dtype, seed):
     assert_matches(dw, expected, dtype, abs(x.T) @ abs(dy))
 
 
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=3), extents, dtypes, seeds)
-def test_bias_gradient_is_the_references(leading, c, dtype, seed):
-    (dy,) = arrays(seed, (*leading, c), dtype=dtype)
-    expected = reference_of(reference.bias_backward, dy, shape=(c,))
-    size = abs(dy).reshape(-1, c).sum(axis=0)
-    assert_matches(functional.bias_backward(dy), expected, dtype, size)
-
-
 F4, F8 = np.float32, np.float64
 
 
@@ -101,16 +93,13 @@ F4, F8 = np.float32, np.float64
             lambda one: one.dense_backward_weights(np.ones((2, 2), F4), np.ones((2, 2))),
             "the output gradient of float32",
         ),
-        (ShapeError, lambda one: one.bias_backward(np.ones((3, 0))), "(..., channels) of positive size"),
-        (ShapeError, lambda one: one.bias_backward(1.5), "(..., channels) of positive size"),
-        (DTypeError, lambda one: one.bias_backward([1, 2]), "the output gradient of float32 or float64"),
     ],
 )
 def test_refusals(error, call, says):
     with pytest.raises(error) as caught:
         call(functional)
     assert says in str(caught.value)
-    assert str(caught.value).startswith(("dense_", "bias_")), "names the operation"
+    assert str(caught.value).startswith("dense_"), "names the operation"
 
 
 def test_errors_name_the_layer():

@@ -55,6 +55,14 @@ def test_add_is_the_references(shape, dtype, seed):
     assert_matches(functional.add(x, y), reference_of(reference.add, x, y, shape=shape), dtype)
 
 
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=3), st.integers(1, 70), dtypes, seeds)
+def test_bias_gradient_is_the_references(leading, c, dtype, seed):
+    (dy,) = arrays(seed, (*leading, c), dtype=dtype)
+    expected = reference_of(reference.bias_backward, dy, shape=(c,))
+    size = abs(dy).reshape(-1, c).sum(axis=0)
+    assert_matches(functional.bias_backward(dy), expected, dtype, size)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_refuse(name):
     forward, backward = getattr(functional, f"{name}_forward"), getattr(functional, f"{name}_backward")
@@ -87,3 +95,13 @@ def test_add_refuses():
         functional.add(np.ones((2, 3)), np.ones(3))
     with pytest.raises(DTypeError, match="expected the second term of float64"):
         functional.add(np.ones(3), np.ones(3, np.float32))
+
+
+def test_bias_gradient_refuses():
+    for dy in (np.ones((3, 0)), 1.5):
+        with pytest.raises(
+            ShapeError, match=r"^bias_backward: expected an output gradient \(\.\.\., channels\)"
+        ):
+            functional.bias_backward(dy)
+    with pytest.raises(DTypeError, match="the output gradient of float32 or float64, got int64"):
+        functional.bias_backward([1, 2])

@@ -1,0 +1,36 @@
+"""The CPU kernels and the reference have the same functions with the same parameters."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+KERNELS = Path(__file__).parent.parent / "numbacnn" / "kernels"
+TWINS = ["conv", "dense", "elementwise", "pool", "softmax", "update"]
+
+
+def signatures(path: Path) -> dict[str, list[str]]:
+    """Parameter names of the public functions that Python calls: compiled ones are inner parts."""
+    found = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not node.decorator_list:
+            a = node.args
+            assert not a.defaults + a.kwonlyargs, f"{node.name}: kernels take positional arguments, all given"
+            found[node.name] = [p.arg for p in a.posonlyargs + a.args]
+    return found
+
+
+REFERENCE = signatures(KERNELS / "reference.py")
+CPU = {name: signatures(KERNELS / "cpu" / f"{name}.py") for name in TWINS}
+
+
+def test_each_kernel_has_one_home():
+    homes = [function for functions in CPU.values() for function in functions]
+    assert len(homes) == len(set(homes))
+    assert sorted(homes) == sorted(REFERENCE)
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_parameters_agree(name):
+    assert CPU[name], "a twin without functions"
+    assert CPU[name] == {function: REFERENCE[function] for function in CPU[name]}
