@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from numbacnn.config import config
 from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError
-from numbacnn.tensor import BufferPool, Tensor, _size_class, as_tensor, buffer_pool, empty
+from numbacnn.memory import BufferPool, _size_class, buffer_pool
+from numbacnn.tensor import Tensor, as_tensor, empty
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 DTYPES = [np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_]
@@ -361,7 +362,7 @@ def test_a_poisoned_pool_hands_out_nan(pool):
 def test_memory_that_runs_out_is_taken_from_what_is_held(pool, monkeypatch):
     pool.array((5000,), F32)
     attempts = []
-    block = sys.modules["numbacnn.tensor"]._Block
+    block = sys.modules["numbacnn.memory"]._Block
 
     def scarce(size):
         attempts.append(pool.held_bytes)
@@ -369,7 +370,7 @@ def test_memory_that_runs_out_is_taken_from_what_is_held(pool, monkeypatch):
             raise MemoryError
         return block(size)
 
-    monkeypatch.setattr("numbacnn.tensor._Block", scarce)
+    monkeypatch.setattr("numbacnn.memory._Block", scarce)
     assert pool.array((50_000,), F32).shape == (50_000,)
     assert attempts == [_size_class(20_000), 0]
 
@@ -423,7 +424,8 @@ def test_a_child_forked_while_the_lock_is_held_can_allocate():
     code = """
 import os, warnings
 warnings.simplefilter("ignore")
-from numbacnn.tensor import buffer_pool, empty
+from numbacnn.memory import buffer_pool
+from numbacnn.tensor import empty
 kept = empty(5000); kept.numpy()[...] = 3
 empty(5000)
 with buffer_pool._lock:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numbacnn.errors import ArgumentError, DTypeError, ShapeError, message
-from numbacnn.tensor import Tensor, as_tensor, buffer_pool
+from numbacnn.memory import buffer_pool
+from numbacnn.tensor import Tensor, as_tensor
 
 Operand = Tensor | ArrayLike
 

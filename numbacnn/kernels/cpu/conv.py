@@ -6,12 +6,11 @@ nothing is checked here, and what is written is written whole.
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 
 from ..._threads import POOL
 from ...dims import ConvDims
+from ...memory import buffer_pool
 from .correlate import correlate
 from .outer import outer
 from .outer_plan import outer_plan
@@ -21,23 +20,16 @@ from .simd import VECTOR_BYTES
 NS_PER_MAC = 0.012  # on one thread, for the choice between serial and parallel
 
 _NO_BIAS = {np.dtype(t): np.zeros(0, t) for t in (np.float32, np.float64)}
-_local = threading.local()
-
-
-def _workspace(size, dtype):
-    held = getattr(_local, "held", None)
-    nbytes = size * dtype.itemsize
-    if held is None or held.size < nbytes:
-        held = _local.held = np.empty(nbytes + 64, np.uint8)
-    return held[-held.ctypes.data % 64 :][:nbytes].view(dtype)
 
 
 def _correlate(
     dims: ConvDims, backward: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray
 ) -> None:
+    if dims.n == 0:
+        return  # nothing to write
     team = POOL.team(dims.macs * NS_PER_MAC)
     plan = correlation_plan(dims, backward, VECTOR_BYTES // x.itemsize, team[1])
-    work = _workspace(plan.workspace, x.dtype)
+    work = buffer_pool.array((plan.workspace,), x.dtype)
     bias = _NO_BIAS[x.dtype] if b is None else b
     correlate.on(team, x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), work, *plan.tables)
 
@@ -49,7 +41,7 @@ def conv_forward(
     b: np.ndarray | None,  # (c_out,) read, or None
     y: np.ndarray,  # (n, *out, c_out) written
 ) -> None:
-    """``y[o, c] = b[c] + sum over taps t and inputs i of x[o * stride - pad + t * dilation, i] * w[t, i, c]``."""
+    """``y[o, c] = b[c] + sum over taps t and inputs i of x[o*stride - pad + t*dilation, i] * w[t, i, c]``."""
     _correlate(dims, False, x, w, b, y)
 
 
@@ -59,7 +51,7 @@ def conv_backward_data(
     w: np.ndarray,  # (*k, c_in / groups, c_out) read
     dx: np.ndarray,  # (n, *in, c_in) written
 ) -> None:
-    """``dx[p, i] = sum over o, t with o * stride - pad + t * dilation = p, and c, of dy[o, c] * w[t, i, c]``."""
+    """``dx[p, i] = sum over c, o and t with o*stride - pad + t*dilation = p of dy[o, c] * w[t, i, c]``."""
     _correlate(dims, True, dy, w, None, dx)
 
 
@@ -70,8 +62,11 @@ def conv_backward_weights(
     dw: np.ndarray,  # (*k, c_in / groups, c_out) written
 ) -> None:
     """``dw[t, i, c] = sum over outputs o of x[o * stride - pad + t * dilation, i] * dy[o, c]``."""
+    if dims.n == 0:
+        dw.fill(0)
+        return
     team = POOL.team(dims.macs * NS_PER_MAC)
     plan = outer_plan(dims, VECTOR_BYTES // x.itemsize, x.itemsize, team[1])
-    work = _workspace(plan.workspace, x.dtype)
+    work = buffer_pool.array((plan.workspace,), x.dtype)
     flat = (x.reshape(-1), dy.reshape(-1), dw.reshape(-1))
     outer.on(team, *flat, work, plan.copies, plan.splits, *plan.tables)

@@ -9,12 +9,7 @@ thread's own scratch, so that the tile has no bounds to check.
 from __future__ import annotations
 
 from ..._jit import jit, kernel, run_slots
-from .plan import (
-    BAND, BLOCK0, BLOCK1, COLUMNS, FILL_HEIGHT, FILL_LEFT, FILL_PADDED0, FILL_SPAN, FILL_STRIDE, FILL_TOP,
-    FILL_WIDTH, GROUP, GROUP0, GROUP1, IMAGE, IMAGE0, IMAGES, IN_CHANNELS, IN_COLUMNS, IN_ROWS, INPUTS, OUT0,
-    OUT_IMAGE, OUT_ROW, OUTPUTS, PACK_CHORE, PACKED0, PACKED_K, PANEL, PANEL0, PANEL1, PHASE, ROW, ROW0, ROWS_,
-    SLOT, SLOTS0, SOURCE, SOURCE0, STRAIGHT, TABLE0, TAP0, TAPS_MERGED, W_GROUP, W_INPUT, W_OUTPUT, WEIGHT0,
-)  # fmt: skip
+from . import plan
 from .simd import VECTOR_BYTES, copy_run, copy_vector, transpose_block, zero_run
 from .tile import ADD, BIAS, ROWS, TAIL, VECTORS, ZERO, conv_tile
 
@@ -25,9 +20,9 @@ def fill_band(phase, group, image0, images, top, rows, x, out, at):
 
     Columns start at FILL_LEFT, FILL_WIDTH of them; of the channels those of one group.
     """
-    inputs, width, channels = phase[INPUTS], phase[FILL_WIDTH], phase[IN_CHANNELS]
-    height, columns = phase[IN_ROWS], phase[IN_COLUMNS]
-    left = phase[FILL_LEFT]
+    inputs, width, channels = phase[plan.INPUTS], phase[plan.FILL_WIDTH], phase[plan.IN_CHANNELS]
+    height, columns = phase[plan.IN_ROWS], phase[plan.IN_COLUMNS]
+    left = phase[plan.FILL_LEFT]
     lo = min(max(-left, 0), width)
     hi = max(min(columns - left, width), lo)
     for i in range(image0, image0 + images):
@@ -86,15 +81,15 @@ def _pack_columns(w, start, pitch, count, valid, width, out, at):
 def _pack_block(phase, weights, block, group, panel, width, valid, w, out, at):
     """Pack one panel of one block of the sum: ``[taps][k][width]``."""
     lanes = VECTOR_BYTES // w.itemsize
-    inputs, merged = phase[INPUTS], phase[TAPS_MERGED]
-    w_input, w_output = phase[W_INPUT], phase[W_OUTPUT]
-    base = group * phase[W_GROUP] + panel * VECTORS * lanes * w_output
+    inputs, merged = phase[plan.INPUTS], phase[plan.TAPS_MERGED]
+    w_input, w_output = phase[plan.W_INPUT], phase[plan.W_OUTPUT]
+    base = group * phase[plan.W_GROUP] + panel * VECTORS * lanes * w_output
     for t in range(block[0], block[1]):
         k, end = block[2], block[2] + block[3]
         while k < end:
             tap, first = k // inputs, k % inputs
             count = min(inputs - first, end - k)
-            number = phase[WEIGHT0] + (t - phase[TAP0]) * merged + tap
+            number = phase[plan.WEIGHT0] + (t - phase[plan.TAP0]) * merged + tap
             start = weights[number] + base + first * w_input
             if w_output == 1:
                 _pack_rows(w, start, w_input, count, valid, width, out, at)
@@ -115,20 +110,20 @@ def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
     """Pack a panel of the kernel, or pad one image of the source."""
     kind, number, group, panel = chores[part]
     lanes = VECTOR_BYTES // w.itemsize
-    if kind == PACK_CHORE:
+    if kind == plan.PACK_CHORE:
         phase = phases[number]
         full = VECTORS * lanes
-        panels = (phase[OUTPUTS] + full - 1) // full
-        valid = phase[OUTPUTS] - panel * full
+        panels = (phase[plan.OUTPUTS] + full - 1) // full
+        valid = phase[plan.OUTPUTS] - panel * full
         width = panel_width(valid, lanes)
-        at = phase[PACKED0] + (group * panels + panel) * phase[PACKED_K] * full
-        for b in range(phase[BLOCK0], phase[BLOCK1]):
+        at = phase[plan.PACKED0] + (group * panels + panel) * phase[plan.PACKED_K] * full
+        for b in range(phase[plan.BLOCK0], phase[plan.BLOCK1]):
             before = at + blocks[b, 4] * width
             _pack_block(phase, weights, blocks[b], group, panel, width, valid, w, work, before)
     else:
         phase = phases[0]
-        at = phase[FILL_PADDED0] + group * phase[GROUP] + number * phase[IMAGE]
-        fill_band(phase, group, number, 1, phase[FILL_TOP], phase[FILL_HEIGHT], x, work, at)
+        at = phase[plan.FILL_PADDED0] + group * phase[plan.GROUP] + number * phase[plan.IMAGE]
+        fill_band(phase, group, number, 1, phase[plan.FILL_TOP], phase[plan.FILL_HEIGHT], x, work, at)
 
 
 @jit
@@ -171,40 +166,44 @@ def _sweep_narrow(x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, 
 def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, weights, blocks, table):
     """Compute one part: a band of pixels, for some groups and panels."""
     row = table[part]
-    phase = phases[row[PHASE]]
-    image, images, row0, rows = row[IMAGE0], row[IMAGES], row[ROW0], row[ROWS_]
+    phase = phases[row[plan.PHASE]]
+    image, images, row0, rows = row[plan.IMAGE0], row[plan.IMAGES], row[plan.ROW0], row[plan.ROWS_]
     lanes = VECTOR_BYTES // w.itemsize
     full = VECTORS * lanes
-    outputs = phase[OUTPUTS]
+    outputs = phase[plan.OUTPUTS]
     panels = (outputs + full - 1) // full
-    first = phase[TABLE0]
-    end = first + images * rows * phase[COLUMNS]
-    scratch = phase[SLOTS0] + slot * phase[SLOT]
-    for group in range(row[GROUP0], row[GROUP1]):
-        x0 = phase[SOURCE0]
-        if phase[SOURCE] == BAND:
+    first = phase[plan.TABLE0]
+    end = first + images * rows * phase[plan.COLUMNS]
+    scratch = phase[plan.SLOTS0] + slot * phase[plan.SLOT]
+    for group in range(row[plan.GROUP0], row[plan.GROUP1]):
+        x0 = phase[plan.SOURCE0]
+        if phase[plan.SOURCE] == plan.BAND:
             x0 += scratch
-            top = phase[FILL_TOP] + row0 * phase[FILL_STRIDE]
-            height = (rows - 1) * phase[FILL_STRIDE] + phase[FILL_SPAN]
+            top = phase[plan.FILL_TOP] + row0 * phase[plan.FILL_STRIDE]
+            height = (rows - 1) * phase[plan.FILL_STRIDE] + phase[plan.FILL_SPAN]
             fill_band(phase, group, image, images, top, height, x, work, scratch)
         else:
-            x0 += group * phase[GROUP] + image * phase[IMAGE] + row0 * phase[ROW]
-        source = x if phase[SOURCE] == STRAIGHT else work
-        y0 = phase[OUT0] + image * phase[OUT_IMAGE] + row0 * phase[OUT_ROW] + group * outputs
-        for b in range(phase[BLOCK0], phase[BLOCK1]):
+            x0 += group * phase[plan.GROUP] + image * phase[plan.IMAGE] + row0 * phase[plan.ROW]
+        source = x if phase[plan.SOURCE] == plan.STRAIGHT else work
+        y0 = phase[plan.OUT0] + image * phase[plan.OUT_IMAGE] + row0 * phase[plan.OUT_ROW] + group * outputs
+        for b in range(phase[plan.BLOCK0], phase[plan.BLOCK1]):
             block = blocks[b]
             mode = ADD
-            if b == phase[BLOCK0]:
+            if b == phase[plan.BLOCK0]:
                 mode = BIAS if bias.size else ZERO
-            for panel in range(row[PANEL0], row[PANEL1]):
+            for panel in range(row[plan.PANEL0], row[plan.PANEL1]):
                 c0 = panel * full
                 valid = outputs - c0
                 width = panel_width(valid, lanes)
-                if phase[PANEL] >= 0:
-                    at = scratch + phase[PANEL]
+                if phase[plan.PANEL] >= 0:
+                    at = scratch + phase[plan.PANEL]
                     _pack_block(phase, weights, block, group, panel, width, valid, w, work, at)
                 else:
-                    at = phase[PACKED0] + (group * panels + panel) * phase[PACKED_K] * full + block[4] * width
+                    at = (
+                        phase[plan.PACKED0]
+                        + (group * panels + panel) * phase[plan.PACKED_K] * full
+                        + block[4] * width
+                    )
                 b0 = group * outputs + c0
                 args = (y, y0 + c0, places, bias, b0, mode, valid)
                 if width > lanes:

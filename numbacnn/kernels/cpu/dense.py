@@ -1,4 +1,4 @@
-"""The dense layer's three products on the CPU: convolutions of one tap, a sample being a pixel."""
+"""The dense layer's three products on the CPU: convolutions of images of one pixel."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from .conv import conv_backward_data, conv_backward_weights, conv_forward
 
 @functools.lru_cache(maxsize=512)
 def _dims(samples: int, inputs: int, outputs: int) -> ConvDims:
-    # Samples stand along an axis of the image; an empty batch has no image at all.
-    return ConvDims(
-        min(samples, 1), inputs, outputs, (max(samples, 1), 1), (1, 1), (1, 1), (1, 1), (0, 0), (0, 0), 1
-    )
+    return ConvDims(samples, inputs, outputs, (1, 1), (1, 1), (1, 1), (1, 1), (0, 0), (0, 0), 1)
 
 
 def dense_forward(

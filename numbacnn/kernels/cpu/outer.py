@@ -7,22 +7,8 @@ read once per tile of inputs, and channels-last rows a power of two apart would 
 from __future__ import annotations
 
 from ..._jit import jit, kernel, run, run_slots, split
+from . import outer_plan, plan
 from .correlate import fill_band, panel_width
-from .outer_plan import (
-    BLOCK_END,
-    BLOCK_FIRST,
-    GROUP_END,
-    GROUP_FIRST,
-    PANEL_END,
-    PANEL_FIRST,
-    SPLIT,
-    UNIT_END,
-    UNIT_FIRST,
-)
-from .plan import (
-    BAND, COLUMNS, FILL_HEIGHT, FILL_PADDED0, FILL_SPAN, FILL_STRIDE, FILL_TOP, GROUP, IMAGE, INPUTS,
-    OUT_IMAGE, OUT_ROW, OUTPUTS, PANEL, ROW, SLOT, SLOTS0, SOURCE, SOURCE0, STRAIGHT, TAPS_MERGED,
-)  # fmt: skip
 from .simd import VECTOR_BYTES, copy_vector
 from .tile import ADD, ROWS, TAIL, VECTORS, ZERO, outer_tile
 
@@ -32,8 +18,8 @@ def _pad_chore(slot, part, parts, x, work, phases, chores):
     """Pad one image of the source."""
     _, image, group, _ = chores[part]
     phase = phases[0]
-    at = phase[FILL_PADDED0] + group * phase[GROUP] + image * phase[IMAGE]
-    fill_band(phase, group, image, 1, phase[FILL_TOP], phase[FILL_HEIGHT], x, work, at)
+    at = phase[plan.FILL_PADDED0] + group * phase[plan.GROUP] + image * phase[plan.IMAGE]
+    fill_band(phase, group, image, 1, phase[plan.FILL_TOP], phase[plan.FILL_HEIGHT], x, work, at)
 
 
 @jit
@@ -100,38 +86,40 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, ta
     row, phase = table[part], phases[0]
     lanes = VECTOR_BYTES // x.itemsize
     full = VECTORS * lanes
-    outputs = phase[OUTPUTS]
-    inputs = phase[INPUTS] * phase[TAPS_MERGED]
+    outputs = phase[plan.OUTPUTS]
+    inputs = phase[plan.INPUTS] * phase[plan.TAPS_MERGED]
     pitch = dw.size // (taps.size * inputs)
-    out = dw if row[SPLIT] == 0 else work
-    out0 = 0 if row[SPLIT] == 0 else copies + (row[SPLIT] - 1) * dw.size
-    scratch = phase[SLOTS0] + slot * phase[SLOT]
-    panel_at = scratch + phase[PANEL]
-    source = x if phase[SOURCE] == STRAIGHT else work
-    for group in range(row[GROUP_FIRST], row[GROUP_END]):
+    out = dw if row[outer_plan.SPLIT] == 0 else work
+    out0 = 0 if row[outer_plan.SPLIT] == 0 else copies + (row[outer_plan.SPLIT] - 1) * dw.size
+    scratch = phase[plan.SLOTS0] + slot * phase[plan.SLOT]
+    panel_at = scratch + phase[plan.PANEL]
+    source = x if phase[plan.SOURCE] == plan.STRAIGHT else work
+    for group in range(row[outer_plan.GROUP_FIRST], row[outer_plan.GROUP_END]):
         mode = ZERO
-        for b in range(row[BLOCK_FIRST], row[BLOCK_END]):
+        for b in range(row[outer_plan.BLOCK_FIRST], row[outer_plan.BLOCK_END]):
             image, images, row0, rows = bands[b]
-            count = images * rows * phase[COLUMNS]
-            x0 = phase[SOURCE0]
-            if phase[SOURCE] == BAND:
+            count = images * rows * phase[plan.COLUMNS]
+            x0 = phase[plan.SOURCE0]
+            if phase[plan.SOURCE] == plan.BAND:
                 x0 += scratch
-                top = phase[FILL_TOP] + row0 * phase[FILL_STRIDE]
-                height = (rows - 1) * phase[FILL_STRIDE] + phase[FILL_SPAN]
+                top = phase[plan.FILL_TOP] + row0 * phase[plan.FILL_STRIDE]
+                height = (rows - 1) * phase[plan.FILL_STRIDE] + phase[plan.FILL_SPAN]
                 fill_band(phase, group, image, images, top, height, x, work, scratch)
             else:
-                x0 += group * phase[GROUP] + image * phase[IMAGE] + row0 * phase[ROW]
-            dy0 = image * phase[OUT_IMAGE] + row0 * phase[OUT_ROW] + group * outputs
-            for panel in range(row[PANEL_FIRST], row[PANEL_END]):
+                x0 += group * phase[plan.GROUP] + image * phase[plan.IMAGE] + row0 * phase[plan.ROW]
+            dy0 = image * phase[plan.OUT_IMAGE] + row0 * phase[plan.OUT_ROW] + group * outputs
+            for panel in range(row[outer_plan.PANEL_FIRST], row[outer_plan.PANEL_END]):
                 c0 = panel * full
                 valid = outputs - c0
                 width = panel_width(valid, lanes)
                 _pack_gradient(dy, dy0 + c0, places, count, valid, width, work, panel_at)
+                units = (row[outer_plan.UNIT_FIRST], row[outer_plan.UNIT_END], inputs, pitch)
+                windows = (source, x0, pixels, count, taps)
                 args = (work, panel_at, out, out0 + group * outputs + c0, mode, valid)
                 if width > lanes:
-                    _units_wide(row[UNIT_FIRST], row[UNIT_END], inputs, pitch, source, x0, pixels, count, taps, *args)
+                    _units_wide(*units, *windows, *args)
                 else:
-                    _units_narrow(row[UNIT_FIRST], row[UNIT_END], inputs, pitch, source, x0, pixels, count, taps, *args)
+                    _units_narrow(*units, *windows, *args)
             mode = ADD
 
 
@@ -152,10 +140,8 @@ def outer(team, x, dy, dw, work, copies, splits, phases, pixels, places, taps, b
 
     Reads x and dy whole, writes every element of dw; work is scratch.
     """
-    if bands.shape[0] == 0:  # an empty batch
-        dw[:] = 0
-        return
     run_slots(team, _pad_chore, chores.shape[0], (x, work, phases, chores))
-    run_slots(team, _part, parts.shape[0], (x, dy, dw, work, copies, phases, pixels, places, taps, bands, parts))
+    tables = (phases, pixels, places, taps, bands, parts)
+    run_slots(team, _part, parts.shape[0], (x, dy, dw, work, copies, *tables))
     if splits > 1:
         run(team, _add_copies, max(1, dw.size // 16384), (dw, work, copies, splits))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...dims import ConvDims
+from .phases import correlation
 from .plan import (
     BAND,
     PAD_CHORE,
@@ -22,11 +23,9 @@ from .plan import (
     SLOT,
     SLOTS0,
     TAPS_MERGED,
-    Band,
     _Tables,
     bands,
     cache_sizes,
-    correlation,
     even,
     integers,
     round_up,
@@ -52,6 +51,7 @@ class OuterPlan:
         parts: rows as named above; a unit is a tile's rows of the gradient.
         copies: offset in the workspace of the second split's gradient; the first is the output itself.
         splits: copies of the gradient.
+
     """
 
     phases: np.ndarray
@@ -94,7 +94,7 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     panel_parts = min(panels, -(-wanted // group_parts))
     source = source_of(c, shared=group_parts * panel_parts < wanted or panel_parts > 1)
     tables = _Tables()
-    largest = max(blocks, key=lambda b: (b.images, b.rows), default=Band(0, 0, 0, 0))
+    largest = max(blocks, key=lambda b: (b.images, b.rows))
     constants = tables.add(c, source, h, w, largest)
     info = np.zeros((1, PHASE_COLUMNS), np.int64)
     info[0, list(constants)] = list(constants.values())
@@ -102,7 +102,7 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     unit_parts = min(units, -(-wanted // (group_parts * panel_parts)))
     parts = [
         (s, b0, b1, g0, g1, j0, j1, u0, u1)
-        for s, (b0, b1) in enumerate(even(len(blocks), splits) or [(0, 0)])
+        for s, (b0, b1) in enumerate(even(len(blocks), splits))
         for g0, g1 in even(c.groups, group_parts)
         for j0, j1 in even(panels, panel_parts)
         for u0, u1 in even(units, unit_parts)

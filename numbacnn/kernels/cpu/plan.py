@@ -3,17 +3,12 @@
 A plan turns `ConvDims` into tables of integers: where each output pixel's window starts, where the taps
 lie, how the sum over k is blocked, how the work is cut into parts, and how much workspace it takes.
 The kernels in ``conv.py`` walk the tables and know nothing of strides, pads, dilation or passes.
-
-Forward and data gradient are one operation, a *correlation*, in one or more *phases*.  The forward has
-one.  In the data gradient the input pixels with equal residue modulo the stride meet the same taps:
-each residue is a phase, a correlation of the output gradient with those taps, of stride 1.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...dims import ConvDims
+from .phases import Axis, Correlation, correlation, fits, window
 from .simd import VECTOR_BYTES
 from .tile import ROWS, UNROLL, VECTORS
 
@@ -62,42 +58,6 @@ def cache_sizes() -> tuple[int, int]:
     return sizes.get(1, 32 << 10), sizes.get(2, 1 << 20)
 
 
-class Axis(NamedTuple):
-    """One axis of a phase: which outputs it computes, from which source pixels, with which taps."""
-
-    taps: tuple[int, ...]  # the kernel's taps, in order of the source pixels they meet
-    origin: int  # the source pixel that the first tap of the first output meets; may lie in the padding
-    stride: int  # source pixels between the windows of neighbouring outputs
-    dilation: int  # source pixels between neighbouring taps
-    start: int  # the first output pixel
-    step: int  # output pixels between neighbouring outputs of this phase
-    count: int  # outputs
-
-
-def forward_axis(dims: ConvDims, axis: int) -> Axis:
-    """Return the one phase of the forward pass along an axis."""
-    return Axis(
-        tuple(range(dims.k_[axis])), -dims.pad_lo_[axis], dims.stride_[axis], dims.dilation_[axis],
-        0, 1, dims.out_[axis],
-    )  # fmt: skip
-
-
-def backward_axes(dims: ConvDims, axis: int) -> list[Axis]:
-    """Return the phases of the data gradient along an axis: one per residue modulo the stride.
-
-    Input pixel ``i = start + stride * q`` meets output ``o`` through tap ``t`` where
-    ``o * stride = i + pad_lo - t * dilation``.  The taps that divide evenly lie ``stride / gcd`` apart, and
-    from one to the next ``o`` falls by ``dilation / gcd``: in reverse they meet rising pixels.
-    """
-    size, k, s, d, lo = (f[axis] for f in (dims.in_, dims.k_, dims.stride_, dims.dilation_, dims.pad_lo_))
-    phases = []
-    for start in range(min(s, size)):
-        taps = tuple(t for t in reversed(range(k)) if (start + lo - t * d) % s == 0)
-        origin = (start + lo - taps[0] * d) // s if taps else 0
-        phases.append(Axis(taps, origin, 1, d // math.gcd(d, s), start, s, -(-(size - start) // s)))
-    return phases
-
-
 @dataclass(frozen=True)
 class Plan:
     """The tables of one pass; flat integer arrays, as the kernels take them.
@@ -112,6 +72,7 @@ class Plan:
         parts: rows as named above, what one part computes.
         chores: rows ``kind, phase, group, panel`` or ``kind, image, group, 0``, done before all parts.
         workspace: elements of workspace, those of every thread included.
+
     """
 
     phases: np.ndarray
@@ -127,9 +88,8 @@ class Plan:
     @functools.cached_property
     def tables(self) -> tuple[np.ndarray, ...]:
         """The tables in the order of the kernels' parameters."""
-        return (
-            self.phases, self.pixels, self.places, self.taps, self.weights, self.blocks, self.parts, self.chores
-        )  # fmt: skip
+        offsets = (self.pixels, self.places, self.taps, self.weights)
+        return (self.phases, *offsets, self.blocks, self.parts, self.chores)
 
 
 class Source(NamedTuple):
@@ -168,76 +128,6 @@ def k_blocks(taps: int, k: int) -> list[tuple[int, int, int, int, int]]:
     return [
         (t, t + 1, k0, min(length, k - k0), t * k + k0) for t in range(taps) for k0 in range(0, k, length)
     ]
-
-
-def window(axes: list[Axis]) -> tuple[int, int]:
-    """Return the first source pixel that any phase reads, and how many a single output may span from there."""
-    axes = [a for a in axes if a.taps]
-    first = min((a.origin for a in axes), default=0)
-    return first, max((a.origin + (len(a.taps) - 1) * a.dilation for a in axes), default=0) - first + 1
-
-
-def fits(axes: list[Axis], size: int) -> bool:
-    """Tell whether every tap of every output lies in the source, so that no padding is read."""
-    return all(
-        not a.taps
-        or (a.origin >= 0 and a.origin + (a.count - 1) * a.stride + (len(a.taps) - 1) * a.dilation < size)
-        for a in axes
-    )
-
-
-class Correlation(NamedTuple):
-    """A pass as a correlation: sizes of source and output, and how the kernel's elements lie."""
-
-    n: int
-    source: tuple[int, int, int]  # rows, columns, channels
-    output: tuple[int, int, int]
-    groups: int
-    h: list[Axis]
-    w: list[Axis]
-    kernel_columns: int
-    tap_weights: int  # kernel elements between taps
-    w_input: int  # between inputs of a tap
-    w_output: int  # between outputs
-    w_group: int
-
-    @property
-    def inputs(self) -> int:
-        """Source channels of a group."""
-        return self.source[2] // self.groups
-
-    @property
-    def outputs(self) -> int:
-        """Output channels of a group."""
-        return self.output[2] // self.groups
-
-
-def flat(dims: ConvDims) -> tuple[int, int]:
-    """Return (images, pixels) of a kernel of one tap and stride 1 without padding: images do not matter then."""
-    single = all(k == s == 1 and not lo and not hi for k, s, lo, hi in zip(
-        dims.k_, dims.stride_, dims.pad_lo_, dims.pad_hi_, strict=True))  # fmt: skip
-    return (1, dims.n * math.prod(dims.in_)) if single else (dims.n, 0)
-
-
-def correlation(dims: ConvDims, backward: bool) -> Correlation:
-    """State the forward pass, or the data gradient, as a correlation."""
-    ins, outs = dims.c_in // dims.groups, dims.c_out // dims.groups
-    n, pixels = flat(dims)
-    if pixels:
-        size = out = (pixels, 1)
-        h, w = [Axis((0,), 0, 1, 1, 0, 1, pixels)], [Axis((0,), 0, 1, 1, 0, 1, 1)]
-    else:
-        size, out = dims.in_, dims.out_
-        if backward:
-            h, w = backward_axes(dims, 0), backward_axes(dims, 1)
-        else:
-            h, w = [forward_axis(dims, 0)], [forward_axis(dims, 1)]
-    columns, tap = dims.k_[1], ins * dims.c_out
-    if backward:
-        source, output = (*out, dims.c_out), (*size, dims.c_in)
-        return Correlation(n, source, output, dims.groups, h, w, columns, tap, 1, dims.c_out, outs)
-    source, output = (*size, dims.c_in), (*out, dims.c_out)
-    return Correlation(n, source, output, dims.groups, h, w, columns, tap, dims.c_out, 1, outs)
 
 
 def source_of(c: Correlation, shared: bool) -> Source:
@@ -393,7 +283,7 @@ def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int) -
     tables, parts, chores = _Tables(), [], []
     info = np.zeros((len(phases), PHASE_COLUMNS), np.int64)
     for p, ((h, w), phase_bands) in enumerate(zip(phases, cuts, strict=True)):
-        largest = max(phase_bands, key=lambda b: (b.images, b.rows), default=Band(0, 0, 0, 0))
+        largest = max(phase_bands, key=lambda b: (b.images, b.rows))
         constants = tables.add(c, source, h, w, largest)
         info[p, list(constants)] = list(constants.values())
         if not inside and constants[PACKED_K]:

@@ -30,6 +30,8 @@ def _probe(cpu: str, features: str) -> bytes:
     x, y = function.args
     b.store(b.fadd(b.load(x), b.load(y)), x)
     b.ret_void()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features)
     return target.emit_assembly(llvm.parse_assembly(str(module))).encode()
 
@@ -179,7 +181,7 @@ def _interleave(b: ir.IRBuilder, rows: list, block: int) -> list:
 
 @intrinsic
 def transpose_block(typingctx, source, source0, stride, target, target0, pitch):
-    """``target[target0 + j * pitch + i] = source[source0 + i * stride + j]`` for i, j below the lanes of a vector.
+    """``target[target0 + j * pitch + i] = source[source0 + i * stride + j]`` for i, j below a vector's lanes.
 
     Reads and writes a full square; both arrays are flat and of one dtype.
     """

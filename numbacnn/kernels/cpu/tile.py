@@ -8,7 +8,8 @@ are BLIS-like micro-kernels (Van Zee and van de Geijn, ACM TOMS 41(3), 2015) ove
 The shape comes from the host's registers.  With 32 of them 12 rows of 2 vectors take 24 sums, 2
 weights and the inputs' splats; with 16 registers it is 6 rows of 2.  Each k costs ROWS splats and NV
 loads for ROWS * NV multiply-adds, which stays under the two loads a cycle that CPUs give, and enough
-sums are independent to cover the latency of the multiply-add.  What is left over goes to TAIL rows or one vector.
+sums are independent to cover the latency of the multiply-add.  What is left over goes to TAIL rows or
+one vector.
 """
 
 from __future__ import annotations
@@ -194,8 +195,8 @@ def conv_tile(
     clamp = rows.literal_value != ROWS
     intp = types.intp
     signature = types.void(
-        rows, vectors, x, intp, pixels, intp, intp, taps, intp, intp, intp, w, intp, y, intp, places, bias, intp,
-        intp, intp
+        rows, vectors, x, intp, pixels, intp, intp, taps, intp, intp, intp, w, intp, y, intp, places, bias,
+        intp, intp, intp
     )  # fmt: skip
 
     def codegen(context, b, sig, args):

@@ -1,0 +1,156 @@
+"""Convolution kernels against the reference, over geometry, channels, threads and tile families."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numbacnn import _jit
+from numbacnn.dims import ConvDims
+from numbacnn.kernels import reference
+from numbacnn.kernels.cpu import conv, dense
+from tests.strategies import arrays, conv_cases, dtypes
+
+#: Relative to the sum of absolute products: rounding of sums of up to some thousand terms.
+TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 4e-15}
+GUARD = 32
+
+
+def guarded(shape, dtype):
+    """A poisoned output with NaN around it: what is not written, or written beside, is seen."""
+    size = int(np.prod(shape))
+    memory = np.full(size + 2 * GUARD, np.nan, dtype)
+    return memory, memory[GUARD : GUARD + size].reshape(shape)
+
+
+def run(kernel, shape, dtype, *args):
+    """The kernel's output, written whole and nowhere else."""
+    memory, out = guarded(shape, dtype)
+    kernel(*args, out)
+    assert np.isnan(memory[:GUARD]).all() and np.isnan(memory[len(memory) - GUARD :]).all()
+    assert not np.isnan(out).any()
+    return out
+
+
+def check_passes(dims, seed, dtype):
+    """All three passes of a convolution are the reference's, within rounding of the sums."""
+    x, w, b, dy = arrays(
+        seed, dims.input_shape, dims.kernel_shape, (dims.c_out,), dims.output_shape, dtype=dtype
+    )
+    for name, shape, args in (
+        ("conv_forward", dims.output_shape, (x, w, b)),
+        ("conv_forward", dims.output_shape, (x, w, None)),
+        ("conv_backward_data", dims.input_shape, (dy, w)),
+        ("conv_backward_weights", dims.kernel_shape, (x, dy)),
+    ):
+        got = run(getattr(conv, name), shape, dtype, dims, *args)
+        expected, size = np.empty(shape), np.empty(shape)
+        getattr(reference, name)(dims, *args, expected)
+        getattr(reference, name)(dims, *(None if a is None else abs(a) for a in args), size)
+        error = np.abs(got - expected).max(initial=0)
+        assert error <= TOLERANCE[np.dtype(dtype)] * size.max(initial=0), name
+
+
+@given(conv_cases(ranks=(2,), most_channels=70), dtypes)
+def test_every_geometry_gives_the_references_results(case, dtype):
+    check_passes(case.dims, case.seed, dtype)
+
+
+# What small draws do not reach: sums of several blocks, many parts, bands of rows, splits of pixels, kernels
+# packed beforehand and inside, padding done beforehand, one and several panels, transposed tails.
+LARGE = [
+    ((1, 7, 7, 600), (3, 3, 600, 70), {"padding": 1}),
+    ((1, 7, 6, 1100), (1, 1, 1100, 40), {}),
+    ((2, 60, 60, 20), (3, 3, 20, 40), {"padding": ((1, 0), (0, 2))}),
+    ((2, 61, 58, 20), (3, 5, 10, 44), {"padding": "same", "groups": 2, "stride": (2, 1), "dilation": (1, 2)}),
+    ((17, 14, 14, 33), (2, 2, 33, 17), {"stride": 2}),
+    ((16, 28, 28, 1), (5, 5, 1, 6), {"padding": 2}),
+    ((1, 56, 56, 64), (1, 1, 64, 100), {"stride": (3, 2)}),
+    ((3, 30, 30, 48), (3, 3, 1, 48), {"padding": 1, "groups": 48}),
+    ((1, 5, 2000, 3), (3, 9, 3, 8), {"padding": 4}),
+    ((1, 40, 40, 16), (3, 3, 16, 130), {"dilation": 3, "padding": 3}),
+]
+
+
+@pytest.mark.parametrize(("x_shape", "w_shape", "options"), LARGE)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_shapes_give_the_references_results(x_shape, w_shape, options, threads):
+    before = _jit.get_num_threads()
+    _jit.set_num_threads(min(threads, before))
+    try:
+        check_passes(ConvDims.of(x_shape, w_shape, **options), 3, np.float32)
+    finally:
+        _jit.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("x_shape", "w_shape", "options"), LARGE)
+def test_bits_do_not_depend_on_the_threads_or_the_run(x_shape, w_shape, options):
+    dims = ConvDims.of(x_shape, w_shape, **options)
+    x, w, b, dy = arrays(
+        5, dims.input_shape, dims.kernel_shape, (dims.c_out,), dims.output_shape, dtype=np.float32
+    )
+    before, results = _jit.get_num_threads(), []
+    try:
+        for threads in (1, before, before):
+            _jit.set_num_threads(threads)
+            y, dx, dw = (np.empty(s, np.float32) for s in (dims.output_shape, x_shape, w_shape))
+            conv.conv_forward(dims, x, w, b, y)
+            conv.conv_backward_data(dims, dy, w, dx)
+            conv.conv_backward_weights(dims, x, dy, dw)
+            results.append((y, dx, dw))
+    finally:
+        _jit.set_num_threads(before)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@given(st.integers(0, 40), st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32 - 1), dtypes)
+def test_dense_products_are_the_references(samples, inputs, outputs, seed, dtype):
+    x, w, b, dy = arrays(
+        seed, (samples, inputs), (inputs, outputs), (outputs,), (samples, outputs), dtype=dtype
+    )
+    for name, shape, args in (
+        ("dense_forward", (samples, outputs), (x, w, b)),
+        ("dense_forward", (samples, outputs), (x, w, None)),
+        ("dense_backward_data", (samples, inputs), (dy, w)),
+        ("dense_backward_weights", (inputs, outputs), (x, dy)),
+    ):
+        got = run(getattr(dense, name), shape, dtype, *args)
+        expected = np.empty(shape)
+        getattr(reference, name)(*args, expected)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCE[np.dtype(dtype)] * 70 * 16)
+
+
+FAMILY = """
+import numpy as np
+from numbacnn.dims import ConvDims
+from numbacnn.kernels.cpu import simd
+from tests.kernels.test_conv import LARGE, check_passes
+
+assert simd.VECTOR_BYTES == {bytes}, simd.VECTOR_BYTES
+for x_shape, w_shape, options in LARGE[:5]:
+    check_passes(ConvDims.of(x_shape, w_shape, **options), 3, np.float32)
+for x_shape, w_shape, options in LARGE[3:4]:
+    check_passes(ConvDims.of(x_shape, w_shape, **options), 4, np.float64)
+print("right")
+"""
+
+
+@pytest.mark.parametrize(
+    ("cpu", "width"), [("haswell", 32), pytest.param("nehalem", 16, marks=pytest.mark.slow)]
+)
+def test_the_tiles_of_narrower_vectors_are_right_too(cpu, width, tmp_path):
+    import platform
+
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("names CPUs of the x86-64 family")
+    environment = {**os.environ, "NUMBA_CPU_NAME": cpu, "NUMBACNN_CACHE_DIR": str(tmp_path)}
+    child = subprocess.run(
+        [sys.executable, "-c", FAMILY.format(bytes=width)], env=environment, capture_output=True, text=True
+    )
+    assert child.stdout == "right\n", child.stderr
