@@ -77,7 +77,8 @@ def torch_twin(model: Sequential) -> tuple[Any, list[Pair]]:
         pairs.append(Pair(layer.kernel, modules[-1].weight, arranged))
         if layer.bias is not None:
             pairs.append(Pair(layer.bias, modules[-1].bias, lambda b: b))
+    twin = nn.Sequential(*modules).to(getattr(torch, str(model.dtype)))
     with torch.no_grad():
         for p in pairs:
             p.theirs.copy_(torch.from_numpy(np.ascontiguousarray(p.arranged(p.ours.value.numpy()))))
-    return nn.Sequential(*modules), pairs
+    return twin, pairs
