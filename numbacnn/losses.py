@@ -7,7 +7,9 @@ from numpy.typing import ArrayLike
 
 from numbacnn import functional
 from numbacnn.errors import ArgumentError, message
-from numbacnn.tensor import Tensor, as_tensor
+from numbacnn.tensor import Tensor
+
+_CROSS_ENTROPY, _SQUARED_ERROR = "softmax_cross_entropy", "mean_squared_error"
 
 
 class Loss:
@@ -48,28 +50,36 @@ class SoftmaxCrossEntropy(Loss):
 
         Args:
             prediction: logits ``(N, K)``, float32 or float64.
-            target: integer classes ``(N,)``, or one-hot or other probabilities ``(N, K)`` that sum to 1.
+            target: integer classes ``(N,)``, or one-hot or other probabilities ``(N, K)`` of the
+                logits' dtype (one-hot: or integers) that sum to 1.
 
         Returns:
             The loss (0.0 for an empty batch), and the gradient ``(N, K)``.
 
         Raises:
             ShapeError: prediction and target do not fit each other.
-            TargetError: a class is not in ``0 .. K - 1``, or the target is of no such form.
+            TargetError: a class is not in ``0 .. K - 1``, or a row of probabilities does not sum to 1.
+            DTypeError: classes are not integers, or probabilities not of the logits' dtype.
 
         """
-        smoothing = self.label_smoothing
-        loss, p = functional.softmax_cross_entropy_forward(prediction, target, label_smoothing=smoothing)
-        scale = 1.0 / max(1, p.shape[0])
-        dx = functional.softmax_cross_entropy_backward(p, target, label_smoothing=smoothing, scale=scale)
+        loss, p = functional.softmax_cross_entropy_forward(
+            prediction, target, label_smoothing=self.label_smoothing, name=_CROSS_ENTROPY
+        )
+        dx = functional.softmax_cross_entropy_backward(
+            p,
+            target,
+            label_smoothing=self.label_smoothing,
+            scale=1.0 / max(1, p.shape[0]),
+            name=_CROSS_ENTROPY,
+        )
         return _mean(loss), dx
 
     def __call__(self, prediction: ArrayLike, target: ArrayLike) -> float:
         """The mean loss of a batch; see `value_and_gradient`."""
-        smoothing = self.label_smoothing
-        return _mean(
-            functional.softmax_cross_entropy_forward(prediction, target, label_smoothing=smoothing)[0]
+        loss, _ = functional.softmax_cross_entropy_forward(
+            prediction, target, label_smoothing=self.label_smoothing, name=_CROSS_ENTROPY
         )
+        return _mean(loss)
 
     def __repr__(self) -> str:
         return f"SoftmaxCrossEntropy(label_smoothing={self.label_smoothing})"
@@ -93,14 +103,14 @@ class MeanSquaredError(Loss):
             DTypeError: they differ in dtype.
 
         """
-        prediction = as_tensor(prediction, name="mean_squared_error")
-        loss = functional.mean_squared_error_forward(prediction, target)
-        scale = 1.0 / max(1, prediction.shape[0])
-        return _mean(loss), functional.mean_squared_error_backward(prediction, target, scale)
+        loss = functional.mean_squared_error_forward(prediction, target, name=_SQUARED_ERROR)
+        scale = 1.0 / max(1, loss.size)
+        dx = functional.mean_squared_error_backward(prediction, target, scale=scale, name=_SQUARED_ERROR)
+        return _mean(loss), dx
 
     def __call__(self, prediction: ArrayLike, target: ArrayLike) -> float:
         """The mean loss of a batch; see `value_and_gradient`."""
-        return _mean(functional.mean_squared_error_forward(prediction, target))
+        return _mean(functional.mean_squared_error_forward(prediction, target, name=_SQUARED_ERROR))
 
     def __repr__(self) -> str:
         return "MeanSquaredError()"

@@ -32,12 +32,12 @@ class ReLU(_Activation):
 
     def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
         """``max(x, 0)``."""
-        y = functional.relu_forward(x)
+        y = functional.relu_forward(x, name=self.path)
         return y, (y if training else None)
 
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
         """``dy where y > 0, else 0``."""
-        return functional.relu_backward(dy, saved) if input_gradient else None
+        return functional.relu_backward(dy, saved, name=self.path) if input_gradient else None
 
 
 class Sigmoid(_Activation):
@@ -45,12 +45,12 @@ class Sigmoid(_Activation):
 
     def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
         """``1 / (1 + exp(-x))``."""
-        y = functional.sigmoid_forward(x)
+        y = functional.sigmoid_forward(x, name=self.path)
         return y, (y if training else None)
 
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
         """``dy * y * (1 - y)``."""
-        return functional.sigmoid_backward(dy, saved) if input_gradient else None
+        return functional.sigmoid_backward(dy, saved, name=self.path) if input_gradient else None
 
 
 class Tanh(_Activation):
@@ -58,12 +58,12 @@ class Tanh(_Activation):
 
     def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
         """``tanh(x)``."""
-        y = functional.tanh_forward(x)
+        y = functional.tanh_forward(x, name=self.path)
         return y, (y if training else None)
 
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
         """``dy * (1 - y^2)``."""
-        return functional.tanh_backward(dy, saved) if input_gradient else None
+        return functional.tanh_backward(dy, saved, name=self.path) if input_gradient else None
 
 
 class Softmax(_Activation):
@@ -74,9 +74,9 @@ class Softmax(_Activation):
 
     def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
         """``exp(x) / sum(exp(x))`` over the last axis."""
-        y = functional.softmax_forward(x)
+        y = functional.softmax_forward(x, name=self.path)
         return y, (y if training else None)
 
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
         """``y * (dy - sum(dy * y))``."""
-        return functional.softmax_backward(dy, saved) if input_gradient else None
+        return functional.softmax_backward(dy, saved, name=self.path) if input_gradient else None

@@ -111,7 +111,7 @@ class Conv2D(Layer):
         if kernel.trainable:
             kernel.accumulate(functional.conv_backward_weights(x, dy, kernel.shape, **self._geometry))
         if bias is not None and bias.trainable:
-            bias.accumulate(functional.bias_backward(dy))
+            bias.accumulate(functional.bias_backward(dy, name=self.path))
         if not input_gradient:
             return None
         return functional.conv_backward_data(dy, kernel.value, x.shape, **self._geometry)

@@ -82,10 +82,10 @@ class Dense(Layer):
         """``dw = x.T @ dy``, ``db = sum(dy)``, ``dx = dy @ w.T``."""
         kernel, bias = self.kernel, self.bias
         if kernel.trainable:
-            kernel.accumulate(functional.dense_backward_weights(saved, dy))
+            kernel.accumulate(functional.dense_backward_weights(saved, dy, name=self.path))
         if bias is not None and bias.trainable:
-            bias.accumulate(functional.bias_backward(dy))
-        return functional.dense_backward_data(dy, kernel.value) if input_gradient else None
+            bias.accumulate(functional.bias_backward(dy, name=self.path))
+        return functional.dense_backward_data(dy, kernel.value, name=self.path) if input_gradient else None
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -56,14 +56,18 @@ class Dropout(Layer):
         draws, mask = empty(x.shape, np.float32), empty(x.shape, np.uint8)
         training.random(dtype=np.float32, out=draws.numpy())
         np.greater_equal(draws.numpy(), np.float32(self.rate), out=mask.numpy().view(np.bool_))
-        return functional.dropout_forward(x, mask, 1.0 / (1.0 - self.rate)), mask
+        return functional.dropout_forward(x, mask, 1.0 / (1.0 - self.rate), name=self.path), mask
 
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
         """``dy * mask / (1 - rate)``."""
         if not input_gradient:
             return None
         dy = as_tensor(dy, name=self.path)
-        return dy if saved is None else functional.dropout_backward(dy, saved, 1.0 / (1.0 - self.rate))
+        return (
+            dy
+            if saved is None
+            else functional.dropout_backward(dy, saved, 1.0 / (1.0 - self.rate), name=self.path)
+        )
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -37,7 +37,12 @@ class _Pool2D(Layer):
         self._dims = PoolDims.of(
             (1, *input_shape), self.pool_size, self.strides, self.padding, self.dilation, self.path
         )
-        self._geometry = {"stride": self.strides, "padding": self.padding, "name": self.path}
+        self._geometry = {
+            "stride": self.strides,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "name": self.path,
+        }
         self.input_shape, self.output_shape = input_shape, self._dims.output_shape[1:]
         return self.output_shape
 
@@ -76,16 +81,14 @@ class MaxPool2D(_Pool2D):
         """Largest element of each window."""
         self._require_built()
         x = as_tensor(x, name=self.path)
-        y = functional.max_pool_forward(x, self.pool_size, dilation=self.dilation, **self._geometry)
+        y = functional.max_pool_forward(x, self.pool_size, **self._geometry)
         return y, ((x, y) if training else None)
 
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
         """The gradient of each window, at its first largest element."""
         if not input_gradient:
             return None
-        return functional.max_pool_backward(
-            dy, *saved, self.pool_size, dilation=self.dilation, **self._geometry
-        )
+        return functional.max_pool_backward(dy, *saved, self.pool_size, **self._geometry)
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -99,12 +102,13 @@ class MaxPool2D(_Pool2D):
 
 
 class AvgPool2D(_Pool2D):
-    """``y[n, i, j, c] = sum(x[n, i*s - p + a, j*s - p + b, c] for a, b) / count``.
+    """``y[n, i, j, c] = sum(x[n, i*s - p + a*d, j*s - p + b*d, c] for a, b) / count``.
 
     Args:
         pool_size: window in pixels, one integer or ``(height, width)``.
         strides: pixels between windows, one integer or two; None for the window's size.
         padding: as for `Conv2D`.
+        dilation: pixels between the taps of a window, one integer or two.
         count_include_pad: whether `count` is the window's size, or only its pixels that are not padding.
         name: the layer's name.
 
@@ -116,10 +120,11 @@ class AvgPool2D(_Pool2D):
         *,
         strides: Ints | None = None,
         padding: Padding = "valid",
+        dilation: Ints = 1,
         count_include_pad: bool = False,
         name: str | None = None,
     ) -> None:
-        super().__init__(pool_size, strides, padding, 1, name)
+        super().__init__(pool_size, strides, padding, dilation, name)
         self.count_include_pad = bool(count_include_pad)
 
     def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
@@ -145,6 +150,7 @@ class AvgPool2D(_Pool2D):
             "pool_size": self.pool_size,
             "strides": self.strides,
             "padding": self.padding,
+            "dilation": self.dilation,
             "count_include_pad": self.count_include_pad,
             "name": self.name,
         }

@@ -26,7 +26,7 @@ def test_gradients_of_the_maximum_match_differences(arguments):
     [
         {},
         {"pool_size": (3, 2), "strides": (1, 2), "padding": "same"},
-        {"pool_size": (2, 3), "strides": (2, 1), "padding": ((1, 0), (0, 2))},
+        {"pool_size": (2, 3), "strides": (2, 1), "dilation": (2, 1), "padding": ((1, 0), (0, 2))},
     ],
 )
 def test_gradients_of_the_mean_match_differences(arguments, count_include_pad):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from numbacnn.losses import SoftmaxCrossEntropy
 
 from numbacnn.errors import ArgumentError
 from numbacnn.layers import AvgPool2D, MaxPool2D, Tanh
+from numbacnn.losses import SoftmaxCrossEntropy
 from numbacnn.metrics import accuracy
 from numbacnn.models import lenet5
 from numbacnn.optimizers import Adam
