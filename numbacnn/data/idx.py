@@ -47,6 +47,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         FileFormatError: another kind of file, or one that is truncated, too long or corrupt.
         OSError: the file cannot be opened.
+
     """
     path = Path(path)
     data = _content(path)
@@ -73,6 +74,7 @@ def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
     Raises:
         DTypeError: IDX has no code for the element type.
         ArgumentError: the array has no axis, or more than 255.
+
     """
     path, array = Path(path), np.asarray(array)
     code = _CODES.get(array.dtype.newbyteorder("=").str)
@@ -114,6 +116,7 @@ def load_mnist(root: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:
         FileFormatError: a file is corrupt, or holds another kind of array.
         TargetError: a label is not from 0 to 9.
         ShapeError: a set has not one label per image.
+
     """
     root = Path(root)
     # All four are looked for before the first is read: a missing one is told at once

@@ -30,6 +30,7 @@ def read_image(path: str | os.PathLike[str], channels: int = 1) -> np.ndarray:
         MissingExtraError: Pillow is not installed.
         ArgumentError: channels is neither 1 nor 3.
         OSError: the file cannot be opened.
+
     """
     if channels not in (1, 3):
         raise ArgumentError(message("read_image", "1 or 3 channels", str(channels), "choose grey or colour"))
@@ -100,6 +101,7 @@ def prepare_image(
         ArgumentError: another name for the background.
 
     Source: the centring is MNIST's own, Y. LeCun et al., "The MNIST database".
+
     """
     if image.ndim != 3 or min(image.shape) < 1:
         raise ShapeError(message("prepare_image", "an image (H, W, C)", str(image.shape), "read it again"))

@@ -28,6 +28,7 @@ class Batches:
     Raises:
         ShapeError: x and y have not the same number of samples, or have none.
         ArgumentError: batch_size is below 1.
+
     """
 
     def __init__(

@@ -26,6 +26,7 @@ class Preparation:
         class_names: one per output of the model.
         background: "dark" or "light", what the training images are drawn on.
         content: pixels along a drawing's longer side, see `Dataset.content`.
+
     """
 
     shape: tuple[int, int, int]
@@ -64,6 +65,7 @@ class Preparation:
         Raises:
             FileFormatError: a file is no readable image.
             OSError: a file cannot be opened.
+
         """
         height, width, channels = self.shape
         prepared = [
@@ -94,6 +96,7 @@ class Preparation:
 
         Raises:
             FileFormatError: it holds no such entry, or a damaged one.
+
         """
         try:
             entry = metadata[_KEY]

@@ -109,6 +109,14 @@ def test_images_that_do_not_lie_contiguously():
     np.testing.assert_array_equal(warp(x[::2], m), warp(x[::2].copy(), m))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_no_matrix_reads_outside_the_image(value):
+    x = images(3, 5, 4, 1)
+    y = warp(x, np.full((3, 2, 3), value), 0.5)
+    allowed = np.concatenate([x.reshape(-1), [np.float32(0.5)]])
+    assert np.isin(y, allowed).all()
+
+
 @pytest.mark.parametrize("bad", [{"shift": -1}, {"rotation": float("nan")}, {"scale": float("inf")}])
 def test_amounts_out_of_range_are_refused(bad):
     with pytest.raises(ArgumentError, match=f"Augment.{next(iter(bad))}"):
