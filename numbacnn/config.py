@@ -38,6 +38,7 @@ class Config:
             ``NUMBACNN_CHECK_FINITE`` (``1`` switches it on); off by default.
         pool_limit_bytes: bytes that the buffer pool keeps for reuse at most; buffers in use do not count.
             Starts from ``NUMBACNN_POOL_LIMIT_BYTES``; by default a quarter of the memory, at most 4 GiB.
+
     """
 
     __slots__ = ("check_finite", "pool_limit_bytes")

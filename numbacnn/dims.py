@@ -72,6 +72,7 @@ class ConvDims(_Window):
         pad_lo_: zeros before the first pixel, per axis.
         pad_hi_: zeros after the last pixel, per axis.
         groups: groups of channels; output channels of a group read the input channels of that group only.
+
     """
 
     n: int
@@ -141,6 +142,7 @@ class ConvDims(_Window):
         Raises:
             ShapeError: ranks, channels or extents do not fit.
             ArgumentError: stride, padding, dilation or groups are outside their domain.
+
         """
         try:
             return _conv_dims(x_shape, w_shape, stride, padding, dilation, groups, name)
@@ -157,6 +159,7 @@ class PoolDims(_Window):
         c: channels, each pooled by itself.
         in_, k_, stride_, dilation_, pad_lo_, pad_hi_: as in `ConvDims`; every window holds at least one
             pixel that is not padding.
+
     """
 
     n: int
@@ -204,6 +207,7 @@ class PoolDims(_Window):
         Raises:
             ShapeError: ranks or extents do not fit, or a window holds nothing but padding.
             ArgumentError: kernel, stride, padding or dilation are outside their domain.
+
         """
         try:
             return _pool_dims(x_shape, kernel, stride, padding, dilation, name)
@@ -221,6 +225,7 @@ class ReceptiveField:
         size: pixels seen.
         stride: input pixels between the fields of neighbouring outputs.
         offset: first pixel seen by output 0; negative where that lies in the padding.
+
     """
 
     size: Sizes
@@ -243,6 +248,7 @@ def receptive_field(layers: Iterable[ConvDims | PoolDims | tuple[Ints, Ints, Int
 
     Source:
         Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.
+
     """
     rows = [
         (layer.k_, layer.stride_, layer.dilation_, layer.pad_lo_) if isinstance(layer, _Window) else layer

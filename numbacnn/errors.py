@@ -55,6 +55,7 @@ def message(name: str, expected: str, got: str, remedy: str) -> str:
 
     Returns:
         The one line that every error of this package carries.
+
     """
     return f"{name}: expected {expected}, got {got}; {remedy}"
 
@@ -72,6 +73,7 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
 
     Raises:
         MissingExtraError: the module is absent, or present and unable to load.
+
     """
     try:
         return importlib.import_module(module)
