@@ -118,7 +118,8 @@ class SGD(Optimizer):
             )
 
     def _update(self, w: np.ndarray, g: np.ndarray, state: _State) -> None:
-        update.sgd_update(w, g, *state.arrays, self.lr, self.momentum, self.nesterov)
+        (velocity,) = state.arrays
+        update.sgd_update(w, g, velocity, self.lr, self.momentum, self.nesterov)
 
 
 class RMSprop(Optimizer):
@@ -142,7 +143,8 @@ class RMSprop(Optimizer):
         self.eps = _above_zero(self, "eps", eps)
 
     def _update(self, w: np.ndarray, g: np.ndarray, state: _State) -> None:
-        update.rmsprop_update(w, g, *state.arrays, self.lr, self.rho, self.eps)
+        (square,) = state.arrays
+        update.rmsprop_update(w, g, square, self.lr, self.rho, self.eps)
 
 
 class Adam(Optimizer):

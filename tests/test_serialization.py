@@ -160,6 +160,23 @@ def test_a_file_by_another_writer_loads(path):
         ({"architecture": '{"class": "Dense", "config": {"units": 3}}'}, "outermost layer is a Dense"),
         ({"architecture": '{"class": "Dense", "config": {"units": 3, "odd": 1}}'}, "architecture .*odd"),
         ({"metadata": None}, "architecture"),
+        (
+            {
+                "architecture": json.dumps(
+                    {
+                        "class": "Sequential",
+                        "config": {
+                            "name": "huge",
+                            "layers": [{"class": "Dense", "config": {"units": 10**15}}],
+                        },
+                        "input_shape": [3],
+                        "dtype": "float32",
+                        "frozen": [],
+                    }
+                )
+            },
+            "architecture that can be built",
+        ),
         ({"tensors": {"dense_1.bias": None}}, "a difference in dense_1"),
         ({"tensors": {"stray": np.zeros(2, np.float32)}}, "a difference in stray"),
         (

@@ -19,8 +19,8 @@ class Dropout(Layer):
     The randomness comes from the generator given to ``forward(x, training=generator)`` and from nowhere else:
     one float32 draw an element, in row-major order, on the calling thread. A generator in the same state
     therefore gives the same bits, whatever the number of kernel threads, and the layer holds no state. `fit`
-    makes one generator from its seed and hands it to every step. ``training=True`` brings no generator and is
-    refused, since such a mask could not be reproduced.
+    makes its generators from its seed and hands them to every step. ``training=True`` brings no generator and
+    is refused, since such a mask could not be reproduced.
 
     Args:
         rate: share of the elements set to zero, in [0, 1). 0 makes the layer the identity.

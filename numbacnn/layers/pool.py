@@ -88,7 +88,8 @@ class MaxPool2D(_Pool2D):
         """The gradient of each window, at its first largest element."""
         if not input_gradient:
             return None
-        return functional.max_pool_backward(dy, *saved, self.pool_size, **self._geometry)
+        x, y = saved
+        return functional.max_pool_backward(dy, x, y, self.pool_size, **self._geometry)
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
