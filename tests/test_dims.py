@@ -204,6 +204,19 @@ def test_pooling_refuses_windows_of_padding_alone_and_no_others(arguments):
             PoolDims.of(kernel=kernel, **options)
 
 
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        (1, {"kernel": 2, "stride": 1, "padding": 1, "dilation": 2}),  # taps at -1 and 1, beside the pixel
+        (2, {"kernel": 1, "stride": 2, "padding": ((0, 1),)}),  # the last window starts just past the end
+        (2, {"kernel": 1, "stride": 1, "padding": ((1, 0),)}),  # the first window ends just before pixel 0
+    ],
+)
+def test_windows_beside_the_pixels_are_refused(size, options):
+    with pytest.raises(ShapeError, match="each hold a pixel"):
+        PoolDims.of((1, size, 1), **options)
+
+
 def test_pooling_strides_by_its_kernel():
     dims = PoolDims.of((1, 7, 9, 2), (2, 3))
     assert (dims.stride_, dims.out_) == ((2, 3), (3, 3))
