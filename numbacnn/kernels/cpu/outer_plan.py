@@ -84,8 +84,8 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     l1, _ = cache_sizes()
     width = VECTORS * lanes
     panels = -(-c.outputs // width)
-    blocks = bands(c.n, h.count, w.count, max(l1 * 5 // 8 // (width * item), 2 * ROWS))
-    total, kernel = c.n * h.count * w.count, int(np.prod(dims.kernel_shape))
+    blocks = bands(c.n, h.outputs, w.outputs, max(l1 * 5 // 8 // (width * item), 2 * ROWS))
+    total, kernel = c.n * h.outputs * w.outputs, int(np.prod(dims.kernel_shape))
     splits = max(1, min(SPLITS, total // SPLIT_PIXELS, SPLIT_BYTES // (kernel * item), len(blocks)))
 
     wanted = wanted_parts(dims.macs, threads)
@@ -115,7 +115,7 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     used = round_up(used + (splits - 1) * kernel, lanes)
     band = round_up(tables.band, lanes) if source.kind == BAND else 0
     info[:, SLOTS0], info[:, PANEL] = used, band
-    info[:, SLOT] = slot = band + largest.images * largest.rows * w.count * width
+    info[:, SLOT] = slot = band + largest.images * largest.rows * w.outputs * width
     return OuterPlan(
         info, integers(tables.pixels), integers(tables.places), integers(tables.taps), integers(blocks, 4),
         integers(parts, 9), integers(chores, 4), copies, splits, used + threads * slot,

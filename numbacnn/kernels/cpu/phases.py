@@ -22,7 +22,7 @@ class Axis(NamedTuple):
     dilation: int  # source pixels between neighbouring taps
     start: int  # the first output pixel
     step: int  # output pixels between neighbouring outputs of this phase
-    count: int  # outputs
+    outputs: int  # how many
 
 
 def forward_axis(dims: ConvDims, axis: int) -> Axis:
@@ -60,7 +60,7 @@ def fits(axes: list[Axis], size: int) -> bool:
     """Tell whether every tap of every output lies in the source, so that no padding is read."""
     return all(
         not a.taps
-        or (a.origin >= 0 and a.origin + (a.count - 1) * a.stride + (len(a.taps) - 1) * a.dilation < size)
+        or (a.origin >= 0 and a.origin + (a.outputs - 1) * a.stride + (len(a.taps) - 1) * a.dilation < size)
         for a in axes
     )
 
@@ -69,8 +69,8 @@ class Correlation(NamedTuple):
     """A pass as a correlation: sizes of source and output, and how the kernel's elements lie."""
 
     n: int
-    source: tuple[int, int, int]  # rows, columns, channels
-    output: tuple[int, int, int]
+    source: tuple[int, ...]  # rows, columns, channels
+    output: tuple[int, ...]
     groups: int
     h: list[Axis]
     w: list[Axis]

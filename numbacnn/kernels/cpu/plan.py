@@ -137,8 +137,8 @@ def source_of(c: Correlation, shared: bool) -> Source:
         return Source(STRAIGHT, rows * columns * channels, columns * channels, channels, c.inputs, 0, 0, 0, 0)
     top, span_h = window(c.h)
     left, span_w = window(c.w)
-    height = max((a.count - 1) * a.stride for a in c.h) + span_h
-    width = max((a.count - 1) * a.stride for a in c.w) + span_w
+    height = max((a.outputs - 1) * a.stride for a in c.h) + span_h
+    width = max((a.outputs - 1) * a.stride for a in c.w) + span_w
     row = width * c.inputs
     kind = PADDED if shared else BAND
     return Source(kind, height * row, row, c.inputs, c.n * height * row, top, left, height, width)
@@ -166,7 +166,7 @@ def cut_correlation(c: Correlation, threads: int, lanes: int) -> Cut:
     item = VECTOR_BYTES // lanes
     l2 = cache_sizes()[1]
     taps = max(len(h.taps) for h in c.h) * max(len(w.taps) for w in c.w)
-    total = c.n * sum(h.count for h in c.h) * sum(w.count for w in c.w)
+    total = c.n * sum(h.outputs for h in c.h) * sum(w.outputs for w in c.w)
     wanted = wanted_parts(total * taps * c.inputs * c.outputs * c.groups / (len(c.h) * len(c.w)), threads)
     # A pixel's own inputs, which neighbours share, and its outputs stay in L2 during a block of the sum.
     per_pixel = (min(c.inputs, K_BLOCK) * max(h.stride for h in c.h) ** 2 + c.outputs) * item
@@ -247,7 +247,7 @@ class _Tables:
         constants = {
             TABLE0: len(self.pixels), BLOCK0: block0, BLOCK1: block0 + len(sums), PACKED0: self.packed,
             PACKED_K: len(taps) * inputs, TAP0: tap0, WEIGHT0: len(self.weights),
-            TAPS_MERGED: len(w.taps) if merged else 1, INPUTS: c.inputs, OUTPUTS: c.outputs, COLUMNS: w.count,
+            TAPS_MERGED: len(w.taps) if merged else 1, INPUTS: c.inputs, OUTPUTS: c.outputs, COLUMNS: w.outputs,
             SOURCE: source.kind, SOURCE0: origin if taps else 0, IMAGE: image, ROW: row, GROUP: source.group,
             OUT0: (h.start * out_columns + w.start) * out_channels, OUT_IMAGE: out_image, OUT_ROW: out_row,
             FILL_TOP: source.top, FILL_LEFT: source.left, FILL_STRIDE: h.stride, FILL_SPAN: span,
@@ -256,8 +256,8 @@ class _Tables:
             W_INPUT: c.w_input, W_OUTPUT: c.w_output, W_GROUP: c.w_group,
         }  # fmt: skip
         shape = (largest.images, largest.rows)
-        self.pixels += offsets(shape, image, row, w.count, w.stride * source.column)
-        self.places += offsets(shape, out_image, out_row, w.count, w.step * out_channels)
+        self.pixels += offsets(shape, image, row, w.outputs, w.stride * source.column)
+        self.places += offsets(shape, out_image, out_row, w.outputs, w.step * out_channels)
         self.taps += taps
         self.weights += [(th * c.kernel_columns + tw) * c.tap_weights for th in h.taps for tw in w.taps]
         self.blocks += [(tap0 + a, tap0 + b, k0, k, before) for a, b, k0, k, before in sums]
@@ -275,8 +275,8 @@ def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int) -
     source = source_of(c, shared=cut.panel_parts > 1)
     width = VECTORS * lanes
     panels = -(-c.outputs // width)
-    phases = [(h, w) for h in c.h for w in c.w if h.count and w.count]
-    cuts = [bands(c.n, h.count, w.count, cut.pixels) for h, w in phases]
+    phases = [(h, w) for h in c.h for w in c.w if h.outputs and w.outputs]
+    cuts = [bands(c.n, h.outputs, w.outputs, cut.pixels) for h, w in phases]
     # A panel of the kernel that two parts at most read is packed there, just before; else once, beforehand.
     inside = max(map(len, cuts)) <= 2
 
