@@ -1,0 +1,135 @@
+"""Pooling, elementwise functions, losses and optimizer steps, as a fraction of the speed of a plain copy.
+
+    python -m bench.memory_bound [--megabytes 16] [--only TEXT] [--json FILE]
+
+One thread, float32.  The bytes counted are those that must be read and written once; the copy is NumPy's,
+of as many bytes, timed in turns.  A function that reads more than it writes can be faster than a copy.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.report import Table, geomean, milliseconds, write_json
+from bench.timing import environment, interleave, keep_freed_pages, set_threads
+from numbacnn.dims import PoolDims
+from numbacnn.kernels import reference
+from numbacnn.kernels.cpu import elementwise, pool, softmax, update
+
+ALLOWED = 1e-5  # of the largest output
+CHANNELS = 64
+
+
+class Case(NamedTuple):
+    """A kernel with its arguments; the arrays it writes come last, or are named."""
+
+    name: str
+    kernel: Callable[..., Any]
+    args: tuple[Any, ...]
+    outputs: tuple[int, ...]  # positions in args
+
+    @property
+    def traffic(self) -> int:
+        """Bytes read and written; the optimizers' outputs are read first."""
+        arrays = [(i, a) for i, a in enumerate(self.args) if isinstance(a, np.ndarray)]
+        updated = self.kernel.__module__ == update.__name__
+        return sum(a.nbytes * (2 if updated and i in self.outputs else 1) for i, a in arrays)
+
+
+def _cases(megabytes: float) -> Iterator[Case]:
+    rng = np.random.default_rng(0)
+
+    def array(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    pixels = max(8, int((megabytes * 1e6 / 4 / CHANNELS / 4) ** 0.5) // 8 * 8)
+    for label, kernel, stride in (("2x2 /2", 2, 2), ("3x3 /2", 3, 2), ("3x3 /1", 3, 1)):
+        dims = PoolDims.of((4, pixels, pixels, CHANNELS), kernel, stride, "same")
+        x, y, dy, dx = (array(*s) for s in (dims.input_shape, *[dims.output_shape] * 2, dims.input_shape))
+        pool.max_pool_forward(dims, x, y)
+        yield Case(f"max_pool_forward {label}", pool.max_pool_forward, (dims, x, dy.copy()), (2,))
+        yield Case(f"max_pool_backward {label}", pool.max_pool_backward, (dims, x, y, dy, dx), (4,))
+        yield Case(f"avg_pool_forward {label}", pool.avg_pool_forward, (dims, x, dy.copy(), False), (2,))
+        yield Case(f"avg_pool_backward {label}", pool.avg_pool_backward, (dims, dy, dx, False), (2,))
+    x, y, z = (
+        array(4, pixels, pixels, CHANNELS),
+        array(4, pixels, pixels, CHANNELS),
+        array(4, pixels, pixels, CHANNELS),
+    )
+    for name in ("relu", "sigmoid", "tanh"):
+        yield Case(f"{name}_forward", getattr(elementwise, f"{name}_forward"), (x, z), (1,))
+        yield Case(f"{name}_backward", getattr(elementwise, f"{name}_backward"), (y, x, z), (2,))
+    mask = (x > 0).astype(np.uint8)
+    yield Case("dropout_forward", elementwise.dropout_forward, (x, mask, 1.25, z), (3,))
+    yield Case("add", elementwise.add, (x, y, z), (2,))
+    yield Case("bias_backward", elementwise.bias_backward, (x, array(CHANNELS)), (1,))
+    rows = x.reshape(-1, 1024)[: x.size // 1024]
+    yield Case("softmax_forward", softmax.softmax_forward, (rows, z.reshape(rows.shape)), (1,))
+    yield Case(
+        "softmax_backward",
+        softmax.softmax_backward,
+        (rows, y.reshape(rows.shape), z.reshape(rows.shape)),
+        (2,),
+    )
+    w, g, m, v = (a.reshape(-1) for a in (x.copy(), y, z.copy(), np.abs(z)))
+    yield Case("sgd_update", update.sgd_update, (w, g, m, 1e-3, 0.9, False), (0, 2))
+    yield Case("rmsprop_update", update.rmsprop_update, (w, g, v, 1e-3, 0.9, 1e-7), (0, 2))
+    yield Case("adam_update", update.adam_update, (w, g, m, v, 1e-3, 0.9, 0.999, 1e-7, 0.0, 9), (0, 2, 3))
+
+
+def _check(case: Case) -> None:
+    """End the program where the kernel's results are not the reference's."""
+    ours, truth = ([a.copy() if isinstance(a, np.ndarray) else a for a in case.args] for _ in range(2))
+    case.kernel(*ours)
+    getattr(reference, case.kernel.__name__)(*truth)
+    for i in case.outputs:
+        error = float(np.abs(ours[i] - truth[i]).max() / np.abs(truth[i]).max())
+        if not error < ALLOWED:
+            raise SystemExit(f"wrong result: {case.name} differs by {error:.1e} of the largest output")
+
+
+def run(
+    megabytes: float = 16.0, only: str = "", *, rounds: int = 5, turn_seconds: float = 0.03
+) -> dict[str, Any]:
+    """Measure and print the cases whose name holds ``only``; a JSON-able report."""
+    set_threads(1)
+    table = Table((("function", 26), ("ms", 6), ("GB/s", 6), ("of copy", 7)))
+    rows = []
+    for case in _cases(megabytes):
+        if only not in case.name:
+            continue
+        _check(case)
+        source = np.zeros(case.traffic // 2, np.uint8)
+        target = np.empty_like(source)
+        sides = {
+            "ours": lambda case=case: case.kernel(*case.args),
+            "copy": lambda source=source, target=target: np.copyto(target, source),
+        }
+        times = interleave(sides, rounds=rounds, turn_seconds=turn_seconds)
+        seconds, fraction = times["ours"].median, times["copy"].median / times["ours"].median
+        speed = case.traffic / seconds
+        table.row(case.name, milliseconds(seconds), f"{speed / 1e9:.1f}", f"{fraction:.2f}")
+        rows.append({"name": case.name, "bytes": case.traffic, "fraction": fraction, **times["ours"].row()})
+    return {"environment": environment(), "rows": rows}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.memory_bound", description=__doc__.splitlines()[0])
+    parser.add_argument("--megabytes", type=float, default=16.0, help="of the largest array")
+    parser.add_argument("--only", default="", metavar="TEXT", help="functions whose name holds it")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--turn", type=float, default=0.03, help="seconds per side and round")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there too")
+    a = parser.parse_args(argv)
+    report = run(a.megabytes, a.only, rounds=a.rounds, turn_seconds=a.turn)
+    print(f"geomean of the fractions: {geomean(row['fraction'] for row in report['rows']):.2f}")
+    write_json(a.json, report)
+
+
+if __name__ == "__main__":
+    keep_freed_pages()
+    main()
