@@ -19,8 +19,8 @@ class Dataset:
         images: (N, H, W, C) uint8, 0 is black.
         labels: (N,) int64, each in ``[0, len(class_names))``.
         class_names: one name per class, in the order of the labels.
-        content: pixels along the longer side of what is drawn, where the images were centred by their
-            ink as MNIST's were (20 of 28 there); None where they fill their frame.
+        content: pixels along the longer side of what is drawn, where the images were cropped and centred by
+            their ink as MNIST's were (to 20 of 28 pixels); None where they show a scene as it was.
 
     Raises:
         ShapeError: the arrays do not have these ranks, or not the same number of samples.

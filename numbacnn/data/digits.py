@@ -74,4 +74,4 @@ def load_digits() -> Dataset:
         module = require("sklearn.datasets", extra="demo", purpose="scikit-learn's digits")
         pixels, labels = module.load_digits(return_X_y=True)
     images = np.rint(np.asarray(pixels, np.float64) * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-    return Dataset("digits", images, labels.astype(np.int64), _NAMES)
+    return Dataset("digits", images, labels.astype(np.int64), _NAMES, content=8)

@@ -11,6 +11,9 @@ from ..errors import ArgumentError, FileFormatError, ShapeError, message, requir
 
 _INK = 0.2  # share of the image's contrast above which a pixel counts as ink rather than paper
 
+_FAINTEST = 12.0  # of 255: less contrast is an empty page
+_WORKING_SIZE = 256  # pixels along the longer side, enough to find a drawing
+
 
 def read_image(path: str | os.PathLike[str], channels: int = 1) -> np.ndarray:
     """Read an image file: (H, W, channels) float32 from 0 (black) to 255 (white).
@@ -82,16 +85,16 @@ def prepare_image(
     """Bring an image into the form that a model was trained on: (height, width, C) float32, 0..255.
 
     In order: inverted where its border says that its background is the other one; where ``content`` is
-    given, cropped to what is drawn, which is scaled to that size and laid with its centre of mass in the
-    middle; else scaled to fit and padded with its background. An image of the right size already is
-    only inverted.
+    given, evened out in light and contrast and cropped to what is drawn, which is scaled to that size and
+    laid with its centre of mass in the middle (its box, where the size leaves no room to move it); else
+    scaled to fit and padded with its background. An image of the right size already is only inverted.
 
     Args:
         image: (H, W, C) of any size, 0..255.
         height: rows of the model's input.
         width: columns of the model's input.
         background: "dark" or "light", as in the training images; None never inverts.
-        content: pixels along the drawing's longer side, for data sets centred so (MNIST: 20); or None.
+        content: pixels along the drawing's longer side, for data sets cropped so (MNIST: 20); or None.
 
     Returns:
         The prepared image.
@@ -116,9 +119,11 @@ def prepare_image(
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
     if content is not None:
-        ink = np.abs(image - paper).max(axis=2)
+        drawing, blank = _even_out(image, paper, background)
+        ink = np.abs(drawing - blank).max(axis=2)
         if ink.max() > 0:
-            return _centre(image, ink, paper, (height, width), content)
+            prepared = _centre(drawing, ink, blank, (height, width), content)
+            return prepared if background is None else _stretch(prepared, blank)
     return _fit(image, paper, (height, width))
 
 
@@ -126,6 +131,35 @@ def _border(image: np.ndarray) -> np.ndarray:
     """Return the median colour (C,) along the four edges: what the drawing lies on."""
     edges = [image[0], image[-1], image[:, 0], image[:, -1]]
     return np.median(np.concatenate(edges), axis=0).astype(np.float32)
+
+
+def _even_out(image: np.ndarray, paper: np.ndarray, background: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Take uneven light and faint ink out of a photograph: the drawing in full contrast, and its paper.
+
+    The paper's brightness is taken to be a plane, fitted to the edges: light from one side makes it so.
+    """
+    if max(image.shape[:2]) > 2 * _WORKING_SIZE:  # noise averages out, and a camera's pixels are too many
+        factor = _WORKING_SIZE / max(image.shape[:2])
+        image = _resize(image, *_scaled((image.shape[0], image.shape[1]), factor))
+    height, width, channels = image.shape
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    edge = np.zeros((height, width), bool)
+    edge[[0, -1], :] = edge[:, [0, -1]] = True
+    basis = np.stack([np.ones_like(rows), rows / height, columns / width], axis=2)
+    plane, *_ = np.linalg.lstsq(basis[edge].astype(np.float64), image[edge].astype(np.float64), rcond=None)
+    drawing = image - (basis.reshape(-1, 3) @ plane.astype(np.float32)).reshape(height, width, channels)
+    strength = float(np.abs(drawing).max())
+    if strength < _FAINTEST:
+        drawing, strength = np.zeros_like(drawing), 255.0
+    if background is not None:
+        paper = np.full(channels, 0 if background == "dark" else 255, np.float32)
+        drawing *= 255 / strength
+    return np.clip(paper + drawing, 0, 255), paper
+
+
+def _stretch(image: np.ndarray, paper: np.ndarray) -> np.ndarray:
+    """Bring the darkest ink back to full contrast: thin strokes pale where a drawing is made small."""
+    return np.clip(paper + (image - paper) * (255 / np.abs(image - paper).max()), 0, 255)
 
 
 def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -170,10 +204,13 @@ def _centre(
     crop = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     factor = min(content, *size) / max(crop.shape[:2])
     small = _resize(crop, *_scaled((crop.shape[0], crop.shape[1]), factor))
-    mass = np.abs(small - paper).sum(axis=2)
-    total = max(float(mass.sum()), 1e-6)
-    row = float(mass.sum(axis=1) @ np.arange(len(mass))) / total
-    column = float(mass.sum(axis=0) @ np.arange(mass.shape[1])) / total
+    if content >= min(size):  # no room to move: the box of what is drawn goes into the middle
+        row, column = small.shape[0] / 2, small.shape[1] / 2
+    else:
+        mass = np.abs(small - paper).sum(axis=2)
+        total = max(float(mass.sum()), 1e-6)
+        row = float(mass.sum(axis=1) @ np.arange(len(mass))) / total
+        column = float(mass.sum(axis=0) @ np.arange(mass.shape[1])) / total
     # On pixel (14, 14) of 28 x 28: in MNIST's files every centre of mass lies within half a pixel of it
     top, left = round(size[0] / 2 - row), round(size[1] / 2 - column)
     return _paste(small, paper, size, top, left)

@@ -160,7 +160,7 @@ def test_any_size_becomes_the_size(shape, content):
     prepared = prepare_image(image, 28, 28, content=content)
     assert prepared.shape == (28, 28, 1)
     assert prepared.dtype == np.float32
-    assert 0 <= prepared.min() <= prepared.max() <= 200.001
+    assert 0 <= prepared.min() <= prepared.max() <= (200.001 if content is None else 255)
 
 
 def test_scaling_to_fit_keeps_proportions_and_pads_with_paper():
@@ -181,9 +181,41 @@ def test_centring_brings_a_drawing_to_its_size_and_place():
     assert (columns[0], columns[-1]) == (10, 17)
 
 
+def test_a_drawing_that_fills_its_frame_is_centred_by_its_box():
+    image = np.zeros((90, 200, 1), np.float32)
+    image[5:85, 100:120] = 255  # a bar with a foot at its left: its centre of mass is not that of its box
+    image[75:85, 60:120] = 255
+    prepared = prepare_image(image, 8, 8, content=8)[..., 0]
+    rows, columns = np.flatnonzero(prepared.max(axis=1) > 50), np.flatnonzero(prepared.max(axis=0) > 50)
+    assert (rows[0], rows[-1]) == (0, 7)
+    assert (columns[0], columns[-1]) == (1, 6)
+
+
+def test_light_from_one_side_and_faint_ink_change_nothing():
+    stroke = grey(drawing(200, 200)) / 255
+    clear = 255 - 255 * stroke
+    light = np.linspace(150, 250, 200, dtype=np.float32)[None, :, None]
+    photograph = light - 60 * stroke  # faint ink on paper that gets brighter to the right
+    expected, prepared = (prepare_image(i, 28, 28, content=20) for i in (clear, photograph))
+    np.testing.assert_allclose(prepared, expected, atol=2)
+    assert expected.max() > 250
+
+
+def test_large_photographs_become_what_their_small_copies_do():
+    small = 255 - grey(drawing(128, 96))
+    large = np.kron(small, np.ones((16, 16, 1), np.float32))
+    expected, prepared = (prepare_image(i, 28, 28, content=20) for i in (small, large))
+    assert np.corrcoef(expected.reshape(-1), prepared.reshape(-1))[0, 1] > 0.97
+
+
 def test_a_blank_image_is_no_reason_to_fail():
-    prepared = prepare_image(np.full((50, 60, 1), 255, np.float32), 28, 28, content=20)
-    np.testing.assert_array_equal(prepared, np.zeros((28, 28, 1)))
+    for paper in (
+        np.full((50, 60, 1), 255, np.float32),
+        grey(np.random.default_rng(0).integers(250, 256, (50, 60))),
+    ):
+        prepared = prepare_image(paper, 28, 28, content=20)
+        assert prepared.shape == (28, 28, 1)
+        assert prepared.max() < 12
 
 
 def test_what_is_no_image_is_refused():
