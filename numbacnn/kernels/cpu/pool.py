@@ -258,7 +258,7 @@ def max_pool_backward(
     """
     plan = _plan(dims)
     arrays = x.reshape(-1), y.reshape(-1), dy.reshape(-1), dx.reshape(-1)
-    _route(x.nbytes * 0.15, plan.backward_parts, *arrays, plan.bands, plan.visits, plan.groups, plan.sizes)
+    _route(x.nbytes * 0.1, plan.backward_parts, *arrays, plan.bands, plan.visits, plan.groups, plan.sizes)
 
 
 def avg_pool_forward(
@@ -282,4 +282,4 @@ def avg_pool_backward(
     """``dx[n, p, c] = sum of dy[n, o, c] / count over the windows o that hold p``."""
     plan = _plan(dims)
     arrays, tables = (dy.reshape(-1), dx.reshape(-1)), (plan.bands, plan.visits, plan.groups, plan.sizes)
-    _share(dx.nbytes * 0.08, plan.backward_parts, *arrays, bool(count_include_pad), *tables)
+    _share(dx.nbytes * 0.06, plan.backward_parts, *arrays, bool(count_include_pad), *tables)
