@@ -61,7 +61,8 @@ def test_every_geometry_gives_the_references_results(case, dtype):
 
 
 # What small draws do not reach: sums of several blocks, many parts, bands of rows, splits of pixels, kernels
-# packed beforehand and inside, padding done beforehand, one and several panels, transposed tails.
+# packed beforehand and inside, padding done beforehand, one and several panels, transposed tails, blocks of
+# neighbouring pixels.
 LARGE = [
     ((1, 7, 7, 600), (3, 3, 600, 70), {"padding": 1}),
     ((1, 7, 6, 1100), (1, 1, 1100, 40), {}),
@@ -73,6 +74,8 @@ LARGE = [
     ((3, 30, 30, 48), (3, 3, 1, 48), {"padding": 1, "groups": 48}),
     ((1, 5, 2000, 3), (3, 9, 3, 8), {"padding": 4}),
     ((1, 40, 40, 16), (3, 3, 16, 130), {"dilation": 3, "padding": 3}),
+    ((4, 14, 14, 6), (5, 5, 6, 16), {}),
+    ((2, 40, 36, 3), (7, 7, 3, 40), {"padding": 3, "stride": 2}),
 ]
 
 

@@ -30,7 +30,7 @@ def _correlate(
     team = POOL.team(dims.macs * NS_PER_MAC)
     plan = correlation_plan(dims, backward, VECTOR_BYTES // x.itemsize, team[1])
     work = buffer_pool.array((plan.workspace,), x.dtype)
-    bias = _NO_BIAS[x.dtype] if b is None else b
+    bias = _NO_BIAS[x.dtype] if b is None else b if plan.block == 1 else np.tile(b, plan.block)
     correlate.on(team, x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), work, *plan.tables)
 
 

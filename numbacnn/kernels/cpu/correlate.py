@@ -78,6 +78,23 @@ def _pack_columns(w, start, pitch, count, valid, width, out, at):
 
 
 @jit
+def _pack_pixels(phase, weights, number, first, count, panel, width, w, out, at):
+    """Pack ``count`` inputs' weights for the channels of each pixel of a block, zeros where none meet."""
+    pixels, column0 = phase[plan.PIXELS], panel * VECTORS * (VECTOR_BYTES // w.itemsize)
+    outputs = phase[plan.OUTPUTS] // pixels
+    zero_run(out, at, count * width)
+    for j in range(pixels):
+        start = weights[number + j]
+        if start >= 0:
+            for c in range(outputs):
+                column = j * outputs + c - column0
+                if column >= 0 and column < width:
+                    for i in range(count):
+                        offset = (first + i) * phase[plan.W_INPUT] + c * phase[plan.W_OUTPUT]
+                        out[at + i * width + column] = w[start + offset]
+
+
+@jit
 def _pack_block(phase, weights, block, group, panel, width, valid, w, out, at):
     """Pack one panel of one block of the sum: ``[taps][k][width]``."""
     lanes = VECTOR_BYTES // w.itemsize
@@ -89,9 +106,11 @@ def _pack_block(phase, weights, block, group, panel, width, valid, w, out, at):
         while k < end:
             tap, first = k // inputs, k % inputs
             count = min(inputs - first, end - k)
-            number = phase[plan.WEIGHT0] + (t - phase[plan.TAP0]) * merged + tap
+            number = phase[plan.WEIGHT0] + ((t - phase[plan.TAP0]) * merged + tap) * phase[plan.PIXELS]
             start = weights[number] + base + first * w_input
-            if w_output == 1:
+            if phase[plan.PIXELS] > 1:
+                _pack_pixels(phase, weights, number, first, count, panel, width, w, out, at)
+            elif w_output == 1:
                 _pack_rows(w, start, w_input, count, valid, width, out, at)
             else:
                 _pack_columns(w, start, w_output, count, valid, width, out, at)

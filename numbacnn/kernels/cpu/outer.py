@@ -41,56 +41,161 @@ def _pack_gradient(dy, dy0, places, count, valid, width, out, at):
 
 
 @jit
-def _units_wide(u0, u1, inputs, pitch, x, x0, pixels, count, taps, dy, dy0, dw, dw0, mode, valid):
+def _units_wide(u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
     """Tiles u0 .. u1 of the gradient's rows, a panel of several vectors wide."""
-    full = inputs // ROWS
-    per_tap = full + (inputs - full * ROWS + TAIL - 1) // TAIL
+    rows = shifts.size
+    full = rows // ROWS
     for u in range(u0, u1):
-        t, i = u // per_tap, u % per_tap
-        at = dw0 + t * inputs * pitch
-        if i < full:
+        row = u * ROWS if u < full else full * ROWS + (u - full) * TAIL
+        if u >= full:
             outer_tile(
-                ROWS, VECTORS, x, x0 + taps[t], pixels, 0, count, i * ROWS, inputs, dy, dy0, dw, at, pitch,
-                mode, valid,
-            )  # fmt: skip
-        else:
-            outer_tile(
-                TAIL, VECTORS, x, x0 + taps[t], pixels, 0, count, full * ROWS + (i - full) * TAIL, inputs, dy,
-                dy0, dw, at, pitch, mode, valid,
-            )  # fmt: skip
-
-
-@jit
-def _units_narrow(u0, u1, inputs, pitch, x, x0, pixels, count, taps, dy, dy0, dw, dw0, mode, valid):
-    """Tiles u0 .. u1 of the gradient's rows, a panel of one vector wide."""
-    full = inputs // ROWS
-    per_tap = full + (inputs - full * ROWS + TAIL - 1) // TAIL
-    for u in range(u0, u1):
-        t, i = u // per_tap, u % per_tap
-        at = dw0 + t * inputs * pitch
-        if i < full:
-            outer_tile(
-                ROWS, 1, x, x0 + taps[t], pixels, 0, count, i * ROWS, inputs, dy, dy0, dw, at, pitch, mode,
+                TAIL,
+                VECTORS,
+                False,
+                x,
+                x0,
+                pixels,
+                0,
+                count,
+                shifts,
+                row,
+                rows,
+                dy,
+                dy0,
+                dw,
+                dw0,
+                pitch,
+                mode,
                 valid,
-            )  # fmt: skip
+            )
+        elif shifts[row + ROWS - 1] - shifts[row] == ROWS - 1:
+            outer_tile(
+                ROWS,
+                VECTORS,
+                True,
+                x,
+                x0,
+                pixels,
+                0,
+                count,
+                shifts,
+                row,
+                rows,
+                dy,
+                dy0,
+                dw,
+                dw0,
+                pitch,
+                mode,
+                valid,
+            )
         else:
             outer_tile(
-                TAIL, 1, x, x0 + taps[t], pixels, 0, count, full * ROWS + (i - full) * TAIL, inputs, dy, dy0,
-                dw, at, pitch, mode, valid,
-            )  # fmt: skip
+                ROWS,
+                VECTORS,
+                False,
+                x,
+                x0,
+                pixels,
+                0,
+                count,
+                shifts,
+                row,
+                rows,
+                dy,
+                dy0,
+                dw,
+                dw0,
+                pitch,
+                mode,
+                valid,
+            )
 
 
 @jit
-def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, taps, bands, table):
+def _units_narrow(u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
+    """Tiles u0 .. u1 of the gradient's rows, a panel of one vector wide."""
+    rows = shifts.size
+    full = rows // ROWS
+    for u in range(u0, u1):
+        row = u * ROWS if u < full else full * ROWS + (u - full) * TAIL
+        if u >= full:
+            outer_tile(
+                TAIL,
+                1,
+                False,
+                x,
+                x0,
+                pixels,
+                0,
+                count,
+                shifts,
+                row,
+                rows,
+                dy,
+                dy0,
+                dw,
+                dw0,
+                pitch,
+                mode,
+                valid,
+            )
+        elif shifts[row + ROWS - 1] - shifts[row] == ROWS - 1:
+            outer_tile(
+                ROWS,
+                1,
+                True,
+                x,
+                x0,
+                pixels,
+                0,
+                count,
+                shifts,
+                row,
+                rows,
+                dy,
+                dy0,
+                dw,
+                dw0,
+                pitch,
+                mode,
+                valid,
+            )
+        else:
+            outer_tile(
+                ROWS,
+                1,
+                False,
+                x,
+                x0,
+                pixels,
+                0,
+                count,
+                shifts,
+                row,
+                rows,
+                dy,
+                dy0,
+                dw,
+                dw0,
+                pitch,
+                mode,
+                valid,
+            )
+
+
+@jit
+def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, shifts, bands, table):
     """Compute one part: some rows and panels of the gradient, over the pixels of one split."""
     row, phase = table[part], phases[0]
     lanes = VECTOR_BYTES // x.itemsize
     full = VECTORS * lanes
     outputs = phase[plan.OUTPUTS]
-    inputs = phase[plan.INPUTS] * phase[plan.TAPS_MERGED]
-    pitch = dw.size // (taps.size * inputs)
-    out = dw if row[outer_plan.SPLIT] == 0 else work
-    out0 = 0 if row[outer_plan.SPLIT] == 0 else copies + (row[outer_plan.SPLIT] - 1) * dw.size
+    blocked = phase[plan.PIXELS] > 1
+    pitch = outputs if blocked else dw.size // shifts.size
+    number = row[outer_plan.SPLIT] if blocked else row[outer_plan.SPLIT] - 1
+    out = dw if number < 0 else work
+    out0 = 0 if number < 0 else copies + number * shifts.size * pitch
     scratch = phase[plan.SLOTS0] + slot * phase[plan.SLOT]
     panel_at = scratch + phase[plan.PANEL]
     source = x if phase[plan.SOURCE] == plan.STRAIGHT else work
@@ -113,9 +218,9 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, ta
                 valid = outputs - c0
                 width = panel_width(valid, lanes)
                 _pack_gradient(dy, dy0 + c0, places, count, valid, width, work, panel_at)
-                units = (row[outer_plan.UNIT_FIRST], row[outer_plan.UNIT_END], inputs, pitch)
-                windows = (source, x0, pixels, count, taps)
-                args = (work, panel_at, out, out0 + group * outputs + c0, mode, valid)
+                units = (row[outer_plan.UNIT_FIRST], row[outer_plan.UNIT_END])
+                windows = (source, x0, pixels, count, shifts)
+                args = (work, panel_at, out, out0 + group * outputs + c0, pitch, mode, valid)
                 if width > lanes:
                     _units_wide(*units, *windows, *args)
                 else:
@@ -134,14 +239,36 @@ def _add_copies(part, parts, dw, work, copies, splits):
             total[i] += more[i]
 
 
+@jit
+def _add_pixels(dw, work, copies, splits, phase, weights):
+    """Add the gradients that the pixels of a block found for the same weight, and the splits', in order."""
+    pixels, inputs = phase[plan.PIXELS], phase[plan.INPUTS]
+    outputs = phase[plan.OUTPUTS] // pixels
+    dw[:] = 0
+    at = copies
+    for _ in range(splits):
+        for number in range(0, weights.size, pixels):
+            for i in range(inputs):
+                for j in range(pixels):
+                    start = weights[number + j]
+                    if start >= 0:
+                        for c in range(outputs):
+                            dw[start + i * outputs + c] += work[at + j * outputs + c]
+                at += pixels * outputs
+
+
 @kernel
-def outer(team, x, dy, dw, work, copies, splits, phases, pixels, places, taps, bands, parts, chores):
+def outer(
+    team, x, dy, dw, work, copies, splits, phases, pixels, places, shifts, weights, bands, parts, chores
+):
     """``dw[t, k, c] = sum over pixels of x[p + t + k] * dy[p, c]`` by a plan; all arrays but tables are flat.
 
     Reads x and dy whole, writes every element of dw; work is scratch.
     """
     run_slots(team, _pad_chore, chores.shape[0], (x, work, phases, chores))
-    tables = (phases, pixels, places, taps, bands, parts)
+    tables = (phases, pixels, places, shifts, bands, parts)
     run_slots(team, _part, parts.shape[0], (x, dy, dw, work, copies, *tables))
-    if splits > 1:
+    if phases[0, plan.PIXELS] > 1:
+        _add_pixels(dw, work, copies, splits, phases[0], weights)
+    elif splits > 1:
         run(team, _add_copies, max(1, dw.size // 16384), (dw, work, copies, splits))

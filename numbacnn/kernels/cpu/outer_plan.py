@@ -47,9 +47,11 @@ class OuterPlan:
     """The tables of a weight gradient; as in `Plan`, and:
 
     Attributes:
+        shifts: offset, from a pixel's window, of the input of each row of the gradient.
         bands: rows ``image, images, row, rows``: blocks of pixels whose gradient panel stays in L1.
         parts: rows as named above; a unit is a tile's rows of the gradient.
-        copies: offset in the workspace of the second split's gradient; the first is the output itself.
+        copies: offset in the workspace of the splits' gradients; where pixels are not blocked the first
+            split's is the output itself.
         splits: copies of the gradient.
 
     """
@@ -57,7 +59,8 @@ class OuterPlan:
     phases: np.ndarray
     pixels: np.ndarray
     places: np.ndarray
-    taps: np.ndarray
+    shifts: np.ndarray
+    weights: np.ndarray
     bands: np.ndarray
     parts: np.ndarray
     chores: np.ndarray
@@ -68,24 +71,26 @@ class OuterPlan:
     @functools.cached_property
     def tables(self) -> tuple[np.ndarray, ...]:
         """The tables in the order of the kernel's parameters."""
-        return (self.phases, self.pixels, self.places, self.taps, self.bands, self.parts, self.chores)
+        offsets = (self.pixels, self.places, self.shifts, self.weights)
+        return (self.phases, *offsets, self.bands, self.parts, self.chores)
 
 
-def units_per_tap(inputs: int) -> int:
-    """Return how many tiles cover the inputs of a tap: full ones, then tails."""
-    return inputs // ROWS + -(-(inputs % ROWS) // TAIL)
+def units_of(rows: int) -> int:
+    """Return how many tiles cover the rows of a gradient: full ones, then tails."""
+    return rows // ROWS + -(-(rows % ROWS) // TAIL)
 
 
 @functools.lru_cache(maxsize=512)
 def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan:
     """Plan the weight gradient of a 2-D convolution."""
-    c = correlation(dims, backward=False)
+    c = correlation(dims, False, lanes)
     (h,), (w,) = c.h, c.w
     l1, _ = cache_sizes()
     width = VECTORS * lanes
     panels = -(-c.outputs // width)
     blocks = bands(c.n, h.outputs, w.outputs, max(l1 * 5 // 8 // (width * item), 2 * ROWS))
-    total, kernel = c.n * h.outputs * w.outputs, int(np.prod(dims.kernel_shape))
+    total = c.n * h.outputs * w.outputs
+    kernel = len(h.taps) * len(w.taps) * c.inputs * c.outputs * c.groups  # elements of a copy
     splits = max(1, min(SPLITS, total // SPLIT_PIXELS, SPLIT_BYTES // (kernel * item), len(blocks)))
 
     wanted = wanted_parts(dims.macs, threads)
@@ -98,7 +103,9 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     constants = tables.add(c, source, h, w, largest)
     info = np.zeros((1, PHASE_COLUMNS), np.int64)
     info[0, list(constants)] = list(constants.values())
-    units = len(tables.taps) * units_per_tap(c.inputs * constants[TAPS_MERGED])
+    inputs = np.arange(c.inputs * constants[TAPS_MERGED])
+    shifts = np.add.outer(integers(tables.taps), inputs).ravel()
+    units = units_of(shifts.size)
     unit_parts = min(units, -(-wanted // (group_parts * panel_parts)))
     parts = [
         (s, b0, b1, g0, g1, j0, j1, u0, u1)
@@ -112,11 +119,11 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
         chores = [(PAD_CHORE, i, g, 0) for i in range(c.n) for g in range(c.groups)]
         used = round_up(c.groups * source.group, lanes)
     copies = used
-    used = round_up(used + (splits - 1) * kernel, lanes)
+    used = round_up(used + (splits if c.block > 1 else splits - 1) * kernel, lanes)
     band = round_up(tables.band, lanes) if source.kind == BAND else 0
     info[:, SLOTS0], info[:, PANEL] = used, band
     info[:, SLOT] = slot = band + largest.images * largest.rows * w.outputs * width
     return OuterPlan(
-        info, integers(tables.pixels), integers(tables.places), integers(tables.taps), integers(blocks, 4),
-        integers(parts, 9), integers(chores, 4), copies, splits, used + threads * slot,
+        info, integers(tables.pixels), integers(tables.places), shifts, integers(tables.weights),
+        integers(blocks, 4), integers(parts, 9), integers(chores, 4), copies, splits, used + threads * slot,
     )  # fmt: skip

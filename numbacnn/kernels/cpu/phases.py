@@ -11,15 +11,20 @@ import math
 from typing import NamedTuple
 
 from ...dims import ConvDims
+from .tile import VECTORS
 
 
 class Axis(NamedTuple):
-    """One axis of a phase: which outputs it computes, from which source pixels, with which taps."""
+    """One axis of a phase: which outputs it computes, from which source pixels, with which taps.
 
-    taps: tuple[int, ...]  # the kernel's taps, in order of the source pixels they meet
-    origin: int  # the source pixel that the first tap of the first output meets; may lie in the padding
+    An output is one pixel, or a block of neighbouring ones along a row, whose channels are then as many more
+    output channels.
+    """
+
+    taps: tuple[tuple[int, ...], ...]  # per source pixel in the window, each pixel of the block's tap, or -1
+    origin: int  # the first source pixel in the window of the first output; may lie in the padding
     stride: int  # source pixels between the windows of neighbouring outputs
-    dilation: int  # source pixels between neighbouring taps
+    dilation: int  # source pixels between neighbouring ones in the window
     start: int  # the first output pixel
     step: int  # output pixels between neighbouring outputs of this phase
     outputs: int  # how many
@@ -27,10 +32,9 @@ class Axis(NamedTuple):
 
 def forward_axis(dims: ConvDims, axis: int) -> Axis:
     """Return the one phase of the forward pass along an axis."""
-    return Axis(
-        tuple(range(dims.k_[axis])), -dims.pad_lo_[axis], dims.stride_[axis], dims.dilation_[axis],
-        0, 1, dims.out_[axis],
-    )  # fmt: skip
+    taps = tuple((t,) for t in range(dims.k_[axis]))
+    lo, stride, dilation = -dims.pad_lo_[axis], dims.stride_[axis], dims.dilation_[axis]
+    return Axis(taps, lo, stride, dilation, 0, 1, dims.out_[axis])
 
 
 def backward_axes(dims: ConvDims, axis: int) -> list[Axis]:
@@ -43,10 +47,30 @@ def backward_axes(dims: ConvDims, axis: int) -> list[Axis]:
     size, k, s, d, lo = (f[axis] for f in (dims.in_, dims.k_, dims.stride_, dims.dilation_, dims.pad_lo_))
     phases = []
     for start in range(min(s, size)):
-        taps = tuple(t for t in reversed(range(k)) if (start + lo - t * d) % s == 0)
-        origin = (start + lo - taps[0] * d) // s if taps else 0
+        taps = tuple((t,) for t in reversed(range(k)) if (start + lo - t * d) % s == 0)
+        origin = (start + lo - taps[0][0] * d) // s if taps else 0
         phases.append(Axis(taps, origin, 1, d // math.gcd(d, s), start, s, -(-(size - start) // s)))
     return phases
+
+
+def blocked_axis(dims: ConvDims, backward: bool, pixels: int) -> Axis:
+    """Return rows as blocks of ``pixels`` neighbouring outputs, a multiple of the stride in the gradient.
+
+    A block has one window; source pixels in it that an output does not meet count as zero weights.
+    """
+    (k, s, d, lo), out = (f[1] for f in (dims.k_, dims.stride_, dims.dilation_, dims.pad_lo_)), dims.out_[1]
+    met = {}  # the tap by which output j of the block meets a source pixel
+    for j in range(pixels):
+        for t in range(k):
+            if not backward:
+                met[j * s - lo + t * d, j] = t
+            elif (j + lo - t * d) % s == 0:
+                met[(j + lo - t * d) // s, j] = t
+    origin, last = min(met)[0], max(met)[0]
+    taps = tuple(tuple(met.get((u, j), -1) for j in range(pixels)) for u in range(origin, last + 1))
+    if backward:
+        return Axis(taps, origin, pixels // s, 1, 0, pixels, dims.in_[1] // pixels)
+    return Axis(taps, origin, pixels * s, 1, 0, pixels, out // pixels)
 
 
 def window(axes: list[Axis]) -> tuple[int, int]:
@@ -65,6 +89,32 @@ def fits(axes: list[Axis], size: int) -> bool:
     )
 
 
+def _vectors(channels: int, lanes: int) -> float:
+    """Return what a step of the sum costs a tile row, in vectors; a lone vector waits for its loads."""
+    vectors = -(-channels // lanes)
+    return vectors + 0.3 * (vectors % VECTORS)
+
+
+def row_axes(dims: ConvDims, backward: bool, lanes: int) -> list[Axis]:
+    """Return the phases along rows; few channels are blocked with their neighbours' to fill vectors."""
+    axes = backward_axes(dims, 1) if backward else [forward_axis(dims, 1)]
+    channels, size = (dims.c_in, dims.in_[1]) if backward else (dims.c_out, dims.out_[1])
+    if dims.groups > 1:
+        return axes  # a pixel's channels of one group are not the next pixel's neighbours
+    step = dims.stride_[1] if backward else 1
+    plain = _vectors(channels, lanes) * sum(len(a.taps) for a in axes) / len(axes)
+    best, least = axes, 0.85 * plain
+    for pixels in range(max(step, 2), size + 1, step):
+        if channels * pixels > 2 * VECTORS * lanes:
+            break
+        if size % pixels == 0:
+            axis = blocked_axis(dims, backward, pixels)
+            cost = _vectors(channels * pixels, lanes) * len(axis.taps) / pixels
+            if cost < least:
+                best, least = [axis], cost
+    return best
+
+
 class Correlation(NamedTuple):
     """A pass as a correlation: sizes of source and output, and how the kernel's elements lie."""
 
@@ -75,6 +125,7 @@ class Correlation(NamedTuple):
     h: list[Axis]
     w: list[Axis]
     kernel_columns: int
+    block: int  # neighbouring pixels of an output
     tap_weights: int  # kernel elements between taps
     w_input: int  # between inputs of a tap
     w_output: int  # between outputs
@@ -87,8 +138,8 @@ class Correlation(NamedTuple):
 
     @property
     def outputs(self) -> int:
-        """Output channels of a group."""
-        return self.output[2] // self.groups
+        """Output channels of a group, those of a whole block."""
+        return self.output[2] // self.groups * self.block
 
 
 def _is_product(dims: ConvDims) -> bool:
@@ -96,7 +147,7 @@ def _is_product(dims: ConvDims) -> bool:
     return {*dims.k_, *dims.stride_} == {1} and not any((*dims.pad_lo_, *dims.pad_hi_))
 
 
-def correlation(dims: ConvDims, backward: bool) -> Correlation:
+def correlation(dims: ConvDims, backward: bool, lanes: int) -> Correlation:
     """State the forward pass, or the data gradient, as a correlation."""
     ins, outs = dims.c_in // dims.groups, dims.c_out // dims.groups
     n, size, out = dims.n, dims.in_, dims.out_
@@ -104,14 +155,14 @@ def correlation(dims: ConvDims, backward: bool) -> Correlation:
         pixels = n * math.prod(size)
         n, size = 1, (pixels, 1)
         out = size
-        h, w = [Axis((0,), 0, 1, 1, 0, 1, pixels)], [Axis((0,), 0, 1, 1, 0, 1, 1)]
-    elif backward:
-        h, w = backward_axes(dims, 0), backward_axes(dims, 1)
+        h, w = [Axis(((0,),), 0, 1, 1, 0, 1, pixels)], [Axis(((0,),), 0, 1, 1, 0, 1, 1)]
     else:
-        h, w = [forward_axis(dims, 0)], [forward_axis(dims, 1)]
+        h = backward_axes(dims, 0) if backward else [forward_axis(dims, 0)]
+        w = row_axes(dims, backward, lanes)
+    block = max(len(a.taps[0]) if a.taps else 1 for a in w)
     columns, tap = dims.k_[1], ins * dims.c_out
     if backward:
         source, output = (*out, dims.c_out), (*size, dims.c_in)
-        return Correlation(n, source, output, dims.groups, h, w, columns, tap, 1, dims.c_out, outs)
+        return Correlation(n, source, output, dims.groups, h, w, columns, block, tap, 1, dims.c_out, outs)
     source, output = (*size, dims.c_in), (*out, dims.c_out)
-    return Correlation(n, source, output, dims.groups, h, w, columns, tap, dims.c_out, 1, outs)
+    return Correlation(n, source, output, dims.groups, h, w, columns, block, tap, dims.c_out, 1, outs)

@@ -21,9 +21,9 @@ from .simd import VECTOR_BYTES
 from .tile import ROWS, UNROLL, VECTORS
 
 # Columns of `Plan.phases`: one row of constants per phase.
-PHASE_COLUMNS = 35
+PHASE_COLUMNS = 36
 (
-    TABLE0, BLOCK0, BLOCK1, PACKED0, PACKED_K, TAP0, WEIGHT0, TAPS_MERGED, INPUTS, OUTPUTS, COLUMNS,
+    TABLE0, BLOCK0, BLOCK1, PACKED0, PACKED_K, TAP0, WEIGHT0, TAPS_MERGED, INPUTS, OUTPUTS, PIXELS, COLUMNS,
     SOURCE, SOURCE0, IMAGE, ROW, GROUP, OUT0, OUT_IMAGE, OUT_ROW,
     FILL_TOP, FILL_LEFT, FILL_STRIDE, FILL_SPAN, FILL_HEIGHT, FILL_WIDTH, IN_ROWS, IN_COLUMNS, IN_CHANNELS,
     FILL_PADDED0, W_INPUT, W_OUTPUT, W_GROUP, PANEL, SLOTS0, SLOT,
@@ -67,11 +67,13 @@ class Plan:
         pixels: offsets of the windows of a part's pixels, by phase from TABLE0 on.
         places: offsets of the same pixels in the output.
         taps: offsets of the taps, by phase; k contiguous inputs follow each.
-        weights: offset in the kernel of each tap (of each single one, where taps merge).
+        weights: offset in the kernel of each tap (of each single one, where taps merge), per pixel of a
+            block; -1 where there is none.
         blocks: rows ``tap, end of taps, k, length, k packed before``, the blocks of the sum.
         parts: rows as named above, what one part computes.
         chores: rows ``kind, phase, group, panel`` or ``kind, image, group, 0``, done before all parts.
         workspace: elements of workspace, those of every thread included.
+        block: neighbouring pixels whose channels are taken as one pixel's.
 
     """
 
@@ -84,6 +86,7 @@ class Plan:
     parts: np.ndarray
     chores: np.ndarray
     workspace: int
+    block: int
 
     @functools.cached_property
     def tables(self) -> tuple[np.ndarray, ...]:
@@ -247,8 +250,9 @@ class _Tables:
         constants = {
             TABLE0: len(self.pixels), BLOCK0: block0, BLOCK1: block0 + len(sums), PACKED0: self.packed,
             PACKED_K: len(taps) * inputs, TAP0: tap0, WEIGHT0: len(self.weights),
-            TAPS_MERGED: len(w.taps) if merged else 1, INPUTS: c.inputs, OUTPUTS: c.outputs, COLUMNS: w.outputs,
-            SOURCE: source.kind, SOURCE0: origin if taps else 0, IMAGE: image, ROW: row, GROUP: source.group,
+            TAPS_MERGED: len(w.taps) if merged else 1, INPUTS: c.inputs, OUTPUTS: c.outputs,
+            PIXELS: c.block, COLUMNS: w.outputs, SOURCE: source.kind, SOURCE0: origin if taps else 0,
+            IMAGE: image, ROW: row, GROUP: source.group,
             OUT0: (h.start * out_columns + w.start) * out_channels, OUT_IMAGE: out_image, OUT_ROW: out_row,
             FILL_TOP: source.top, FILL_LEFT: source.left, FILL_STRIDE: h.stride, FILL_SPAN: span,
             FILL_HEIGHT: source.rows, FILL_WIDTH: source.columns, IN_ROWS: c.source[0],
@@ -259,7 +263,12 @@ class _Tables:
         self.pixels += offsets(shape, image, row, w.outputs, w.stride * source.column)
         self.places += offsets(shape, out_image, out_row, w.outputs, w.step * out_channels)
         self.taps += taps
-        self.weights += [(th * c.kernel_columns + tw) * c.tap_weights for th in h.taps for tw in w.taps]
+        self.weights += [
+            (th * c.kernel_columns + tw) * c.tap_weights if tw >= 0 else -1
+            for (th,) in h.taps
+            for met in w.taps
+            for tw in met
+        ]
         self.blocks += [(tap0 + a, tap0 + b, k0, k, before) for a, b, k0, k, before in sums]
         return constants
 
@@ -270,7 +279,7 @@ def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int) -
 
     How it is cut depends on the number of threads; what each output sums, and in which order, does not.
     """
-    c = correlation(dims, backward)
+    c = correlation(dims, backward, lanes)
     cut = cut_correlation(c, threads, lanes)
     source = source_of(c, shared=cut.panel_parts > 1)
     width = VECTORS * lanes
@@ -309,5 +318,5 @@ def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int) -
     return Plan(
         info, integers(tables.pixels), integers(tables.places), integers(tables.taps),
         integers(tables.weights), integers(tables.blocks, 5), integers(parts, 9), integers(chores, 4),
-        used + threads * (band + panel),
+        used + threads * (band + panel), c.block,
     )  # fmt: skip

@@ -242,38 +242,44 @@ def conv_tile(
 
 @intrinsic(prefer_literal=True)
 def outer_tile(
-    typingctx, rows, vectors, x, x0, pixels, first, end, row, row_end, dy, dy0, dw, dw0, pitch, mode, valid
-):
-    """``dw[r, c] (+)= sum over pixels p of x[p + r] * dy[p, c]`` for ``rows`` consecutive inputs r.
+    typingctx, rows, vectors, joined, x, x0, pixels, pixel0, pixel1, shifts, first, end, dy, dy0, dw, dw0,
+    pitch, mode, valid
+):  # fmt: skip
+    """``dw[r, c] (+)= sum over pixels p of x[p + shifts[r]] * dy[p, c]`` for ``rows`` rows r from first on.
 
-    rows, vectors: literals.  ``pixels[first:end]`` are the offsets in ``x`` (from x0) of the pixels; dy
-    from dy0 on is packed ``[pixels][vectors * lanes]``.  Inputs are ``row ..``; where rows is less than
-    ROWS, those from ``row_end`` on repeat the last.  Rows of dw (from dw0 on) lie ``pitch`` apart; of
-    the columns ``valid`` are written.  mode: ZERO or ADD.
+    rows, vectors, joined: literals; joined says that the rows' shifts are consecutive.
+    ``pixels[pixel0:pixel1]`` are the offsets in ``x`` (from x0) of the pixels; dy from dy0 on is packed
+    ``[pixels][vectors * lanes]``.  Where rows is less than ROWS, those from ``end`` on repeat the last.  Rows
+    of dw (from dw0 on) lie ``pitch`` apart; of the columns ``valid`` are written.  mode: ZERO or ADD.
     """
     clamp = rows.literal_value != ROWS
     intp = types.intp
     signature = types.void(
-        rows, vectors, x, intp, pixels, intp, intp, intp, intp, dy, intp, dw, intp, intp, intp, intp
-    )
+        rows, vectors, joined, x, intp, pixels, intp, intp, shifts, intp, intp, dy, intp, dw, intp, intp,
+        intp, intp
+    )  # fmt: skip
 
     def codegen(context, b, sig, args):
-        (_, _, _, x0, _, first, end, row, row_end, _, dy0, _, dw0, pitch, mode, valid) = args
-        tile = _Tile(b, vector_type(sig.args[2].dtype), rows.literal_value, vectors.literal_value)
-        x, pixels, dy, dw = (data_pointer(context, b, sig.args[i], args[i]) for i in (2, 4, 9, 11))
+        (_, _, _, _, x0, _, pixel0, pixel1, _, first, end, _, dy0, _, dw0, pitch, mode, valid) = args
+        tile = _Tile(b, vector_type(sig.args[3].dtype), rows.literal_value, vectors.literal_value)
+        x, pixels, shifts, dy, dw = (
+            data_pointer(context, b, sig.args[i], args[i]) for i in (3, 5, 8, 11, 13)
+        )
         x, dy, dw = offset(b, x, x0), offset(b, dy, dy0), offset(b, dw, dw0)
-        numbers = _clamped_rows(b, row, row_end, tile.rows, clamp)
+        numbers = _clamped_rows(b, first, end, tile.rows, clamp)
         outputs = [offset(b, dw, b.mul(n, pitch)) for n in numbers]
+        if joined.literal_value:
+            start = b.load(offset(b, shifts, first))
+            steps = [b.add(start, index(i)) for i in range(tile.rows)]
+        else:
+            steps = [b.load(offset(b, shifts, n)) for n in numbers]
         sums = tile.start(mode, None, outputs, valid)
 
         def inputs(p: Any, u: int) -> list:
             source = offset(b, x, b.load(offset(b, offset(b, pixels, p), u)))
-            if clamp:
-                return [offset(b, source, n) for n in numbers]
-            start = offset(b, source, row)
-            return [offset(b, start, i) for i in range(tile.rows)]
+            return [offset(b, source, step) for step in steps]
 
-        sums, _ = _sum_loops(b, tile, sums, dy, first, end, inputs)
+        sums, _ = _sum_loops(b, tile, sums, dy, pixel0, pixel1, inputs)
         tile.write(sums, outputs, valid)
         return context.get_dummy_value()
 
