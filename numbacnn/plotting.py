@@ -37,7 +37,7 @@ def plot_curves(history: History, path: str | os.PathLike[str]) -> None:
     figure = _figure(4.5 * len(panels), 3.4)
     for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         percent = 100 if name == "accuracy" else 1
-        for column, label in ((name, "training"), (f"val_{name}", "test")):
+        for column, label in ((name, "training"), (f"val_{name}", "validation")):
             if column in history:
                 values = percent * np.array(history[column])
                 axes.plot(history["epoch"], values, marker="o", markersize=3, label=label)

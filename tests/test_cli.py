@@ -110,7 +110,7 @@ def test_one_seed_writes_the_same_model(trained, tmp_path):
         "--data",
         "digits",
         "--epochs",
-        "2",
+        "6",
         "--seed",
         "3",
         "--threads",
@@ -189,28 +189,26 @@ def save_digit(path, image, enlarge=1, invert=False, mode="L"):
 
 
 def test_predict_reads_images_of_all_kinds(trained, tmp_path, capsys):
-    folder, _ = trained
-    model = str(folder / "model.safetensors")
     _, test = stratified_split(load_digits())
-    hits = []
-    for k in range(0, 60, 10):
-        label, image = int(test.labels[k]), test.images[k]
-        paths = [
-            save_digit(tmp_path / "same.png", image),
-            save_digit(tmp_path / "inverted.png", image, invert=True),
-            save_digit(tmp_path / "colour.jpg", image, enlarge=16, mode="RGB"),
-            save_digit(tmp_path / "paper.png", image, enlarge=9, invert=True, mode="RGBA"),
+    chosen, paths = range(0, 200, 10), []
+    for k in chosen:
+        image = test.images[k]
+        paths += [
+            save_digit(tmp_path / f"same{k}.png", image),
+            save_digit(tmp_path / f"inverted{k}.png", image, invert=True),
+            save_digit(tmp_path / f"colour{k}.jpg", image, enlarge=16, mode="RGB"),
+            save_digit(tmp_path / f"paper{k}.png", image, enlarge=9, invert=True, mode="RGBA"),
         ]
-        assert main(["predict", model, *paths, "--top", "2"]) == 0
-        lines = capsys.readouterr().out.splitlines()
-        assert [line.split()[0] for line in lines] == paths
-        assert lines[0].split()[1:] == lines[1].split()[1:]  # inverting changes nothing
-        for line in lines:
-            first, share, second, other = line.split()[1:]
-            assert first != second
-            assert float(share[:-1]) >= float(other[:-1])
-            hits.append(int(first) == label)
-    assert np.mean(hits) > 0.7
+    assert main(["predict", str(trained[0] / "model.safetensors"), *paths, "--top", "2"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == paths
+    for _, first, share, second, other in lines:
+        assert first != second
+        assert 100 >= float(share[:-1]) >= float(other[:-1]) >= 0
+    answers = np.array([int(line[1]) for line in lines]).reshape(-1, 4)
+    np.testing.assert_array_equal(answers[:, 0], answers[:, 1])  # inverting changes nothing
+    right = (answers == test.labels[chosen][:, None]).mean(axis=0)
+    assert (right >= 0.8).all(), right
 
 
 def test_predict_needs_a_model_and_images(trained, tmp_path, capsys):
@@ -361,7 +359,7 @@ def test_ctrl_c_keeps_the_last_epochs_model(tmp_path):
         [sys.executable, "-m", "numbacnn", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         table, limit = tmp_path / "run" / "history.csv", time.monotonic() + 120
-        while not table.exists() and time.monotonic() < limit:
+        while not table.exists() and process.poll() is None and time.monotonic() < limit:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
