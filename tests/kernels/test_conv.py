@@ -152,7 +152,8 @@ def test_the_tiles_of_narrower_vectors_are_right_too(cpu, width, tmp_path):
 
     if platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip("names CPUs of the x86-64 family")
-    environment = {**os.environ, "NUMBA_CPU_NAME": cpu, "NUMBACNN_CACHE_DIR": str(tmp_path)}
+    family = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}  # else the host's features stay on
+    environment = {**os.environ, **family, "NUMBACNN_CACHE_DIR": str(tmp_path)}
     child = subprocess.run(
         [sys.executable, "-c", FAMILY.format(bytes=width)], env=environment, capture_output=True, text=True
     )

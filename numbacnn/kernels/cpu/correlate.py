@@ -8,7 +8,7 @@ thread's own scratch, so that the tile has no bounds to check.
 
 from __future__ import annotations
 
-from ..._jit import jit, kernel, run_slots
+from ..._jit import inlined, jit, kernel, run_slots
 from . import plan
 from .simd import VECTOR_BYTES, copy_run, copy_vector, transpose_block, zero_run
 from .tile import ADD, BIAS, ROWS, TAIL, VECTORS, ZERO, conv_tile
@@ -145,7 +145,7 @@ def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
         fill_band(phase, group, number, 1, phase[plan.FILL_TOP], phase[plan.FILL_HEIGHT], x, work, at)
 
 
-@jit
+@inlined
 def _sweep_wide(x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
     """One panel of several vectors over all pixels of a part."""
     m = first
@@ -163,7 +163,7 @@ def _sweep_wide(x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bi
         m += TAIL
 
 
-@jit
+@inlined
 def _sweep_narrow(x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
     """One panel of one vector over all pixels of a part."""
     m = first
@@ -224,11 +224,17 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
                         + block[4] * width
                     )
                 b0 = group * outputs + c0
-                args = (y, y0 + c0, places, bias, b0, mode, valid)
+                source0, column0 = x0 + block[2], y0 + c0
                 if width > lanes:
-                    _sweep_wide(source, x0 + block[2], pixels, first, end, taps, block, work, at, *args)
+                    _sweep_wide(
+                        source, source0, pixels, first, end, taps, block, work, at, y, column0, places, bias, b0,
+                        mode, valid,
+                    )  # fmt: skip
                 else:
-                    _sweep_narrow(source, x0 + block[2], pixels, first, end, taps, block, work, at, *args)
+                    _sweep_narrow(
+                        source, source0, pixels, first, end, taps, block, work, at, y, column0, places, bias, b0,
+                        mode, valid,
+                    )  # fmt: skip
 
 
 @kernel

@@ -6,7 +6,7 @@ read once per tile of inputs, and channels-last rows a power of two apart would 
 
 from __future__ import annotations
 
-from ..._jit import jit, kernel, run, run_slots, split
+from ..._jit import inlined, jit, kernel, run, run_slots, split
 from . import outer_plan, plan
 from .correlate import fill_band, panel_width
 from .simd import VECTOR_BYTES, copy_vector
@@ -40,7 +40,7 @@ def _pack_gradient(dy, dy0, places, count, valid, width, out, at):
         at += width
 
 
-@jit
+@inlined
 def _units_wide(u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
     """Tiles u0 .. u1 of the gradient's rows, a panel of several vectors wide."""
     rows = shifts.size
@@ -112,7 +112,7 @@ def _units_wide(u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, m
             )
 
 
-@jit
+@inlined
 def _units_narrow(u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
     """Tiles u0 .. u1 of the gradient's rows, a panel of one vector wide."""
     rows = shifts.size
@@ -218,13 +218,42 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, sh
                 valid = outputs - c0
                 width = panel_width(valid, lanes)
                 _pack_gradient(dy, dy0 + c0, places, count, valid, width, work, panel_at)
-                units = (row[outer_plan.UNIT_FIRST], row[outer_plan.UNIT_END])
-                windows = (source, x0, pixels, count, shifts)
-                args = (work, panel_at, out, out0 + group * outputs + c0, pitch, mode, valid)
+                u0, u1 = row[outer_plan.UNIT_FIRST], row[outer_plan.UNIT_END]
+                column0 = out0 + group * outputs + c0
                 if width > lanes:
-                    _units_wide(*units, *windows, *args)
+                    _units_wide(
+                        u0,
+                        u1,
+                        source,
+                        x0,
+                        pixels,
+                        count,
+                        shifts,
+                        work,
+                        panel_at,
+                        out,
+                        column0,
+                        pitch,
+                        mode,
+                        valid,
+                    )
                 else:
-                    _units_narrow(*units, *windows, *args)
+                    _units_narrow(
+                        u0,
+                        u1,
+                        source,
+                        x0,
+                        pixels,
+                        count,
+                        shifts,
+                        work,
+                        panel_at,
+                        out,
+                        column0,
+                        pitch,
+                        mode,
+                        valid,
+                    )
             mode = ADD
 
 
