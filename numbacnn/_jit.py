@@ -52,7 +52,7 @@ def jit(function: Callable) -> Any:
 
 
 def inlined(function: Callable) -> Any:
-    """Compile a device function into each of its callers' own code: less for LLVM to do where there is one."""
+    """Compile a device function within its callers: less for LLVM to do where there is one."""
     return numba.njit(inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
 
 

@@ -227,13 +227,13 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
                 source0, column0 = x0 + block[2], y0 + c0
                 if width > lanes:
                     _sweep_wide(
-                        source, source0, pixels, first, end, taps, block, work, at, y, column0, places, bias, b0,
-                        mode, valid,
+                        source, source0, pixels, first, end, taps, block, work, at, y, column0, places, bias,
+                        b0, mode, valid,
                     )  # fmt: skip
                 else:
                     _sweep_narrow(
-                        source, source0, pixels, first, end, taps, block, work, at, y, column0, places, bias, b0,
-                        mode, valid,
+                        source, source0, pixels, first, end, taps, block, work, at, y, column0, places, bias,
+                        b0, mode, valid,
                     )  # fmt: skip
 
 
