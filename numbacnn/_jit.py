@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import os
 import shutil
+import sys
 import tempfile
-import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numba
-
+from . import _native
+from ._deferred import Deferred, recorded
 from ._threads import POOL, SERIAL, Team, get_num_threads, run, run_slots, set_num_threads, threading_layer
 from .errors import CacheWarning
 
@@ -42,30 +43,58 @@ OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": FAST_MATH, "error_model": 
 
 _PACKAGE = Path(__file__).parent
 _KEPT_CACHES = 8  # digests kept side by side: several versions or machines may share a folder
-_decorating = threading.Lock()
+
+
+def _device(function: Callable, options: dict[str, Any]) -> Any:
+    from ._compile import device
+
+    # without the wrappers that Python or C would call it by: they take a third of the time to compile
+    return device(function, {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **options})
 
 
 def jit(function: Callable) -> Any:
-    """Compile a device function: called by kernels, never from Python, cached as a part of them."""
-    # without the wrappers that Python or C would call it by: they take a third of the time to compile
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+    """Compile a device function: called by kernels, never from Python, kept as a part of them."""
+    return Deferred(function, functools.partial(_device, options=OPTIONS))
 
 
 def inlined(function: Callable) -> Any:
     """Compile a device function within its callers: less for LLVM to do where there is one."""
-    return numba.njit(inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+    return Deferred(function, functools.partial(_device, options={**OPTIONS, "inline": "always"}))
+
+
+def _version(package: str) -> bytes:
+    """Return the file that holds a package's version, without importing the package."""
+    spec = importlib.util.find_spec(package)
+    return (Path(str(spec and spec.origin)).parent / "_version.py").read_bytes()
+
+
+@functools.cache
+def _sources() -> list[Path]:
+    return sorted([*_PACKAGE.glob("_*.py"), *_PACKAGE.glob("kernels/**/*.py")])
 
 
 def _digest() -> str:
-    """Name the kernels' sources and options: an edit or an upgrade never runs stale code.
-
-    Numba's own index checks the file of the entry point only, not the files of what it calls.
-    """
-    h = hashlib.sha256(repr((numba.__version__, sorted(FAST_MATH), OPTIONS["error_model"])).encode())
-    for path in sorted([*_PACKAGE.glob("_*.py"), *_PACKAGE.glob("kernels/**/*.py")]):
+    """Name the kernels' sources and options: an edit or an upgrade never runs stale code."""
+    python = (sys.version_info[:2], _native.HEADER)  # by which machine code reads arrays' fields
+    h = hashlib.sha256(repr((python, sorted(FAST_MATH), OPTIONS["error_model"])).encode())
+    for package in ("numba", "llvmlite"):
+        h.update(_version(package))
+    for path in _sources():
         h.update(path.relative_to(_PACKAGE).as_posix().encode())
         h.update(path.read_bytes())
     return h.hexdigest()[:16]
+
+
+def _stamp(function: Callable) -> str:
+    """Name the source of a kernel that is not among those of the digest."""
+    path = Path(function.__code__.co_filename)
+    if path in _sources():
+        return ""
+    try:
+        source = path.read_bytes()
+    except OSError:  # typed in, not read from a file
+        source = function.__code__.co_code + repr(function.__code__.co_consts).encode()
+    return hashlib.sha256(source).hexdigest()
 
 
 def _writable(folder: Path) -> bool:
@@ -122,29 +151,26 @@ class Kernel:
 
     def __init__(self, function: Callable) -> None:
         functools.update_wrapper(self, function)
-        self._function = function
-        self._dispatcher: Any = None
+        recorded(function)
+        self.py_func = function
+        self._entries: dict[tuple, _native.Entry] = {}
 
-    @property
-    def dispatcher(self) -> Any:
-        """The Numba dispatcher, made at the first call so that importing stays cheap."""
-        if self._dispatcher is None:
-            with _decorating:
-                if self._dispatcher is None:
-                    self._dispatcher = self._make()
-        return self._dispatcher
+    def _entry(self, key: tuple, values: tuple) -> _native.Entry:
+        """Load the entry point for arguments of these types; compile it where it is not on disk."""
+        with _native.loading:
+            if key not in self._entries:
+                folder, function = cache_dir(), self.py_func
+                kernel = f"{function.__module__}.{function.__qualname__}"
+                name = _native.symbol(kernel, _native.signature(values), _stamp(function))
+                code = None if folder is None else _native.read(folder, name)
+                if code is None:
+                    from ._compile import compile_entry
 
-    def _make(self) -> Any:
-        folder = cache_dir()
-        dispatcher = numba.njit(**OPTIONS)(self._function)
-        if folder is not None:
-            # Numba reads its cache folder when caching is switched on: lend it ours just then
-            before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
-            try:
-                dispatcher.enable_caching()
-            finally:
-                numba.config.CACHE_DIR = before
-        return dispatcher
+                    code = compile_entry(function, OPTIONS, name, values)
+                    if folder is not None:
+                        _native.write(folder, name, code)
+                self._entries[key] = _native.load(code, name, values)
+            return self._entries[key]
 
     def __call__(self, work: float, *args: Any) -> Any:
         """Run on ``args``: serially if ``work`` nanoseconds are few, else on the pool's threads."""
@@ -152,12 +178,16 @@ class Kernel:
 
     def on(self, team: Team, *args: Any) -> Any:
         """Run on ``args`` with a team at hand, where what is passed depends on its size."""
-        dispatcher = self._dispatcher or self.dispatcher
+        kinds: list = []
+        words: list = [*team]
+        _native.flatten(args, kinds, words)
+        key = tuple(kinds)
+        entry = self._entries.get(key) or self._entry(key, _native.expand((team, *args)))
         lock = POOL.lock
         if lock is None or team is SERIAL:
-            return dispatcher(team, *args)
+            return entry.run(words)
         with lock:
-            return dispatcher(team, *args)
+            return entry.run(words)
 
 
 def kernel(function: Callable) -> Kernel:

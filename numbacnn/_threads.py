@@ -13,15 +13,14 @@ from __future__ import annotations
 import importlib
 import math
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 
-import numba
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
+
+from ._deferred import cgutils, intrinsic, types
 
 #: Estimated nanoseconds on one thread below which entering a parallel region costs more than it gains:
 #: an OpenMP region takes about 2 us, and its other threads wake up later still.
@@ -59,11 +58,22 @@ def _available_cpus() -> int:
     return max(1, math.ceil(min(affinity, _cgroup_quota())))
 
 
+def _thread_limit() -> int:
+    """Return NUMBA_NUM_THREADS as Numba has it, or would have it once imported."""
+    if "numba" in sys.modules:
+        return int(sys.modules["numba"].config.NUMBA_NUM_THREADS)
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        return int(os.environ.get("NUMBA_NUM_THREADS", affinity))
+    except ValueError:
+        return affinity  # as Numba does, with a warning
+
+
 class Pool:
     """The process's one pool: started at the first parallel kernel, given up in forked children."""
 
     def __init__(self) -> None:
-        self.threads = min(_available_cpus(), int(numba.config.NUMBA_NUM_THREADS))
+        self.threads = min(_available_cpus(), _thread_limit())
         self.layer: str | None = None
         self.lock: threading.Lock | None = None  # set where the layer bears one caller at a time only
         self._team: Team | None = None
@@ -95,6 +105,8 @@ class Pool:
                 if self.layer == "workqueue":
                     self.lock = threading.Lock()  # a second caller at the same time aborts the process
                 library = importlib.import_module(f"numba.np.ufunc.{_LIBRARIES[self.layer]}")
+                # Numba reads settings from files too, which _thread_limit() does not before it is imported
+                self.threads = min(self.threads, _thread_limit())
                 self._team = (library.parallel_for, self.threads)
             return self._team
 
@@ -201,7 +213,7 @@ def set_num_threads(threads: int) -> None:
     """Let kernels use ``threads`` threads from now on, in the whole process."""
     from .errors import ArgumentError
 
-    limit = int(numba.config.NUMBA_NUM_THREADS)
+    limit = _thread_limit()
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= limit:
         raise ArgumentError(
             f"set_num_threads: expected a number of threads from 1 to {limit}, got {threads!r}; "

@@ -38,10 +38,8 @@ def loaded_by(statement: str) -> set[str]:
 def test_nothing_heavy_is_imported(statement):
     loaded = loaded_by(statement)
     assert not {name.partition(".")[0] for name in loaded} & set(HEAVY)
-    # Numba asks the scipy package for its version, no more; nothing of ours may ask for more.
-    parts = {name.split(".")[1] for name in loaded if name.startswith("scipy.")}
-    assert not {part for part in parts if not part.startswith("_")} - {"version"}
-    assert not {name for name in loaded if name.startswith("numba.cuda.cudadrv.driver")}
+    # Not even Numba, which only compiling needs: it is half the time to a first prediction.
+    assert not {"numba", "scipy"} & {name.partition(".")[0] for name in loaded}
 
 
 def test_the_package_alone_imports_neither_numba_nor_numpy():

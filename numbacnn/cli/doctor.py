@@ -67,7 +67,7 @@ def _tile() -> str:
 def _cache(folder: Path | None) -> str:
     if folder is None:
         return "none: no folder is writable, every process compiles anew"
-    compiled = [path for path in folder.rglob("*.nbc") if path.is_file()]
+    compiled = [path for path in folder.rglob("*.o") if path.is_file()]
     size = sum(path.stat().st_size for path in compiled)
     return f"{folder} ({len(compiled)} compiled kernels, {size / 2**20:.1f} MiB)"
 

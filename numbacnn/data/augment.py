@@ -28,11 +28,12 @@ def _frame(image, fill, page):
 
 
 @jit
-def _warp_part(part, parts, x, matrices, fill, pages, y):
-    # x (N, H, W, C), matrices (N, 2, 3) read; y (N, H, W, C) written; pages (parts, H + 3, W + 3, C) scratch
+def _warp_part(part, parts, x, matrices, fill, pages, flat_pages, y):
+    # x (N, H, W, C), matrices (N, 2, 3) read; y (N, H, W, C) written; pages (parts, H + 3, W + 3, C) scratch,
+    # flat_pages the same memory, a row per part
     lo, hi = split(part, parts, x.shape[0])
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
-    pixels, one = pages[part].reshape(-1), x.dtype.type(1)
+    pixels, one = flat_pages[part], x.dtype.type(1)
     step = (width + 3) * channels
     next_row, next_column = np.uintp(step), np.uintp(channels)
     lowest, rightmost = height + 1.0, width + 1.0
@@ -61,8 +62,8 @@ def _warp_part(part, parts, x, matrices, fill, pages, y):
 
 
 @kernel
-def _warp(team, parts, x, matrices, fill, pages, y):
-    run(team, _warp_part, parts, (x, matrices, fill, pages, y))
+def _warp(team, parts, x, matrices, fill, pages, flat_pages, y):
+    run(team, _warp_part, parts, (x, matrices, fill, pages, flat_pages, y))
 
 
 def warp(x: np.ndarray, matrices: np.ndarray, fill: float = 0.0) -> np.ndarray:
@@ -95,7 +96,8 @@ def warp(x: np.ndarray, matrices: np.ndarray, fill: float = 0.0) -> np.ndarray:
     y = empty(x.shape, x.dtype).numpy()
     pages = empty((parts, height + 3, width + 3, channels), x.dtype).numpy()
     x, matrices = np.ascontiguousarray(x), np.ascontiguousarray(matrices, np.float64)
-    _warp(_NANOSECONDS_PER_VALUE * x.size, parts, x, matrices, x.dtype.type(fill), pages, y)
+    scratch = pages, pages.reshape(parts, -1)
+    _warp(_NANOSECONDS_PER_VALUE * x.size, parts, x, matrices, x.dtype.type(fill), *scratch, y)
     return y
 
 

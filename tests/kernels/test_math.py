@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numbacnn import _jit
+from numbacnn._deferred import materialise
 from numbacnn._jit import jit, kernel, run, split
 from numbacnn.kernels.cpu import math
 
@@ -156,6 +157,7 @@ def test_tanh_is_odd_and_bounded(value, dtype):
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize(("dtype", "element"), [(np.float32, "float"), (np.float64, "double")])
 def test_llvm_vectorises(name, dtype, element):
+    materialise()  # here Numba compiles by itself
     body = {"exp": _exp_part, "sigmoid": _sigmoid_part, "tanh": _tanh_part}[name].py_func
     fresh = numba.njit(**_jit.OPTIONS)(body)
     x = np.zeros(4, dtype)

@@ -31,7 +31,7 @@ def _correlate(
     plan = correlation_plan(dims, backward, VECTOR_BYTES // x.itemsize, team[1])
     work = buffer_pool.array((plan.workspace,), x.dtype)
     bias = _NO_BIAS[x.dtype] if b is None else b if plan.block == 1 else np.tile(b, plan.block)
-    correlate.on(team, x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), work, *plan.tables)
+    correlate.on(team, x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), work, plan.tables)
 
 
 def conv_forward(
@@ -69,4 +69,4 @@ def conv_backward_weights(
     plan = outer_plan(dims, VECTOR_BYTES // x.itemsize, x.itemsize, team[1])
     work = buffer_pool.array((plan.workspace,), x.dtype)
     flat = (x.reshape(-1), dy.reshape(-1), dw.reshape(-1))
-    outer.on(team, *flat, work, plan.copies, plan.splits, *plan.tables)
+    outer.on(team, *flat, work, plan.copies, plan.splits, plan.tables)

@@ -18,14 +18,13 @@ arguments give the limits and NaN stays NaN.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
-import numba
 import numpy as np
-from numba import types
-from numba.extending import overload
 
+from numbacnn._deferred import before_compiling, types
 from numbacnn._jit import OPTIONS
 
 __all__ = ["exp", "sigmoid", "tanh"]
@@ -33,7 +32,6 @@ __all__ = ["exp", "sigmoid", "tanh"]
 # Only fused multiply-adds: reassociation would undo the rounding by a large number and the
 # two-part multiple of log 2, and a reciprocal instead of a division loses a place.
 _OPTIONS: Any = OPTIONS | {"fastmath": {"contract"}, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-_jit = numba.njit(**_OPTIONS)
 
 # Remez fits.  e^r = 1 + r + r^2 P(r) for |r| <= log(2) / 2, error relative to e^r: 2^-28 and 2^-58.
 _EXP_SINGLE = (
@@ -90,6 +88,9 @@ def _functions(
     tanh_fit: tuple[float, ...],
 ) -> tuple[Any, Any, Any]:
     """Return exp, sigmoid and tanh of one type, as Python functions that Numba compiles."""
+    import numba
+
+    jit = numba.njit(**_OPTIONS)
     exp_fit, tanh_fit = tuple(map(real, exp_fit)), tuple(map(real, tanh_fit))
     per_log2, log2_high, log2_low = real(1 / math.log(2)), real(log2_parts[0]), real(log2_parts[1])
     lowest, highest, saturated = real(exp_limits[0]), real(exp_limits[1]), real(tanh_limit)
@@ -99,14 +100,14 @@ def _functions(
     twice_biased = bits(int(np.array(rounder).view(bits)) - 2 * bias)
     shift, once = bits(mantissa), bits(1)
 
-    @_jit
+    @jit
     def polynomial(x, fit):
         total = fit[-1]
         for i in range(2, len(fit) + 1):
             total = fit[len(fit) - i] + x * total
         return total
 
-    @_jit
+    @jit
     def power_of_two(rounded):
         """2^n of the integer n in a rounded sum, in two factors: n may lie outside the exponent's range."""
         # wrapped in real() and bits() as Numba types a view by that call, and sums of integers as 64 bits
@@ -115,7 +116,7 @@ def _functions(
         rest = bits(exponents - half)
         return bits(half << shift).view(real), bits(rest << shift).view(real)
 
-    @_jit
+    @jit
     def tail(x):
         """Return q, a, b with ``1 / (1 + e^x) = a b / (1 + (q + a b))`` for x from 0 to -lowest.
 
@@ -155,32 +156,34 @@ def _functions(
     return exp, sigmoid, tanh
 
 
-_SINGLE = _functions(
-    np.float32,
-    np.uint32,
-    mantissa=23,
-    bias=127,
-    log2_parts=(0.693359375, -2.1219444005469058e-4),
-    exp_limits=(-104.0, 89.0),
-    tanh_limit=10.0,
-    exp_fit=_EXP_SINGLE,
-    tanh_fit=_TANH_SINGLE,
-)
-_DOUBLE = _functions(
-    np.float64,
-    np.uint64,
-    mantissa=52,
-    bias=1023,
-    log2_parts=(float.fromhex("0x1.62e42fefa0000p-1"), float.fromhex("0x1.cf79abc9e3b3ap-40")),
-    exp_limits=(-746.0, 710.0),
-    tanh_limit=20.0,
-    exp_fit=_EXP_DOUBLE,
-    tanh_fit=_TANH_DOUBLE,
-)
+@functools.cache
+def _single() -> tuple[Any, Any, Any]:
+    return _functions(
+        np.float32,
+        np.uint32,
+        mantissa=23,
+        bias=127,
+        log2_parts=(0.693359375, -2.1219444005469058e-4),
+        exp_limits=(-104.0, 89.0),
+        tanh_limit=10.0,
+        exp_fit=_EXP_SINGLE,
+        tanh_fit=_TANH_SINGLE,
+    )
 
 
-def _form(x: Any, which: int) -> Any:
-    return {types.float32: _SINGLE[which], types.float64: _DOUBLE[which]}.get(x)
+@functools.cache
+def _double() -> tuple[Any, Any, Any]:
+    return _functions(
+        np.float64,
+        np.uint64,
+        mantissa=52,
+        bias=1023,
+        log2_parts=(float.fromhex("0x1.62e42fefa0000p-1"), float.fromhex("0x1.cf79abc9e3b3ap-40")),
+        exp_limits=(-746.0, 710.0),
+        tanh_limit=20.0,
+        exp_fit=_EXP_DOUBLE,
+        tanh_fit=_TANH_DOUBLE,
+    )
 
 
 def exp(x):
@@ -198,16 +201,16 @@ def tanh(x):
     raise NotImplementedError
 
 
-@overload(exp, jit_options=_OPTIONS)
-def _exp(x):
-    return _form(x, 0)
+@before_compiling
+def _overload() -> None:
+    from numba.extending import overload
 
+    def form(x: Any, which: int) -> Any:
+        if x == types.float32:
+            return _single()[which]
+        return _double()[which] if x == types.float64 else None
 
-@overload(sigmoid, jit_options=_OPTIONS)
-def _sigmoid(x):
-    return _form(x, 1)
-
-
-@overload(tanh, jit_options=_OPTIONS)
-def _tanh(x):
-    return _form(x, 2)
+    # each a function of its own with the parameter's name, by which Numba binds the argument
+    overload(exp, jit_options=_OPTIONS)(lambda x: form(x, 0))
+    overload(sigmoid, jit_options=_OPTIONS)(lambda x: form(x, 1))
+    overload(tanh, jit_options=_OPTIONS)(lambda x: form(x, 2))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..._native import Flat
 from ...dims import ConvDims
 from .phases import correlation
 from .plan import (
@@ -69,10 +70,10 @@ class OuterPlan:
     workspace: int
 
     @functools.cached_property
-    def tables(self) -> tuple[np.ndarray, ...]:
+    def tables(self) -> Flat:
         """The tables in the order of the kernel's parameters."""
         offsets = (self.pixels, self.places, self.shifts, self.weights)
-        return (self.phases, *offsets, self.bands, self.parts, self.chores)
+        return Flat((self.phases, *offsets, self.bands, self.parts, self.chores))
 
 
 def units_of(rows: int) -> int:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..._native import Flat
 from ...dims import ConvDims
 from .phases import Axis, Correlation, correlation, fits, window
 from .simd import VECTOR_BYTES
@@ -89,10 +90,10 @@ class Plan:
     block: int
 
     @functools.cached_property
-    def tables(self) -> tuple[np.ndarray, ...]:
+    def tables(self) -> Flat:
         """The tables in the order of the kernels' parameters."""
         offsets = (self.pixels, self.places, self.taps, self.weights)
-        return (self.phases, *offsets, self.blocks, self.parts, self.chores)
+        return Flat((self.phases, *offsets, self.blocks, self.parts, self.chores))
 
 
 class Source(NamedTuple):

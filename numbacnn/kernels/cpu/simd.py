@@ -8,14 +8,13 @@ are written with.  A vector is as wide as the host's registers: 16 floats with A
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any
 
 import llvmlite.binding as llvm
-import numba
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
+
+from ..._deferred import cgutils, intrinsic, types
 
 INTP = ir.IntType(64)
 LANE = ir.IntType(32)
@@ -42,7 +41,7 @@ def host_vectors() -> tuple[int, int]:
 
     The host's, unless ``NUMBA_CPU_NAME`` names another: then LLVM is asked what it would use there.
     """
-    name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
+    name, features = os.environ.get("NUMBA_CPU_NAME"), os.environ.get("NUMBA_CPU_FEATURES")
     if name is None and features is None:
         host = llvm.get_host_cpu_features()
         wide, middle, many = host.get("avx512f"), host.get("avx2"), host.get("neon")

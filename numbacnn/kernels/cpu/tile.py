@@ -18,9 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
+from ..._deferred import intrinsic, types
 from .simd import (
     INTP,
     REGISTERS,

@@ -17,10 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from ..._deferred import cgutils, intrinsic, types
 from .simd import (
     INTP,
     LANE,
