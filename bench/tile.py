@@ -37,8 +37,17 @@ CASES = (
 )
 
 
+def _materialise_tiles() -> None:
+    """Make the tiles known to Numba, which here compiles loops around them by itself."""
+    import numbacnn.kernels.cpu.tile  # noqa: F401
+    from numbacnn._deferred import materialise
+
+    materialise()
+
+
 def _conv_case(taps: int, k: int, tiles: int) -> tuple[Callable[[int], None], int, int]:
     """Return a loop over ``steps``, the multiply-adds of a step, and the bytes it works on."""
+    _materialise_tiles()
     from numbacnn.kernels.cpu.tile import ROWS, VECTORS, ZERO, conv_tile
 
     @numba.njit(nogil=True)
@@ -64,6 +73,7 @@ def _conv_case(taps: int, k: int, tiles: int) -> tuple[Callable[[int], None], in
 
 
 def _outer_case(pixels: int, tiles: int) -> tuple[Callable[[int], None], int, int]:
+    _materialise_tiles()
     from numbacnn.kernels.cpu.tile import ROWS, VECTORS, ZERO, outer_tile
 
     @numba.njit(nogil=True)
