@@ -25,7 +25,9 @@ from .errors import CacheWarning
 
 __all__ = [
     "cache_dir",
+    "called",
     "get_num_threads",
+    "inlined",
     "jit",
     "kernel",
     "parts_for",
@@ -45,15 +47,27 @@ _KEPT_CACHES = 8  # digests kept side by side: several versions or machines may 
 _decorating = threading.Lock()
 
 
+# Device functions need no wrappers for Python and C to call them by, a third of the time to compile.
+_DEVICE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **OPTIONS}
+
+
 def jit(function: Callable) -> Any:
-    """Compile a device function: called by kernels, never from Python, cached as a part of them."""
-    # without the wrappers that Python or C would call it by: they take a third of the time to compile
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+    """Compile a device function: called by kernels, never from Python, cached as a part of them.
+
+    LLVM inlines it into the kernel.  A call would be resolved to another copy in the process that compiles
+    than in one that loads the kernel from disk, optimised apart, and their last bits may differ.
+    """
+    return numba.njit(forceinline=True, **_DEVICE)(function)
+
+
+def called(function: Callable) -> Any:
+    """Compile a long device function without arithmetic but in tiles: a call stays, and compiles sooner."""
+    return numba.njit(**_DEVICE)(function)
 
 
 def inlined(function: Callable) -> Any:
     """Compile a device function within its callers: less for LLVM to do where there is one."""
-    return numba.njit(inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+    return numba.njit(inline="always", **_DEVICE)(function)
 
 
 def _digest() -> str:

@@ -37,7 +37,7 @@ from .tile import ROWS, TAIL, VECTORS
 # Columns of `OuterPlan.parts`.
 SPLIT, BLOCK_FIRST, BLOCK_END, GROUP_FIRST, GROUP_END, PANEL_FIRST, PANEL_END, UNIT_FIRST, UNIT_END = range(9)
 
-SPLIT_PIXELS = 1024  # at least, so that adding up the copies takes a few percent of the products
+SPLIT_PIXELS = 512  # at least, so that adding up the copies takes a few percent of the products
 SPLITS = 8
 SPLIT_BYTES = 16 << 20  # of copies, at most
 

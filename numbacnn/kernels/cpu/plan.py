@@ -38,9 +38,9 @@ PHASE, IMAGE0, IMAGES, ROW0, ROWS_, GROUP0, GROUP1, PANEL0, PANEL1 = range(9)
 PACK_CHORE, PAD_CHORE = range(2)
 
 K_BLOCK = 512  # inputs summed before moving on: a packed panel of them stays near, in L1 or L2
-PARTS_PER_THREAD = 4  # so that a thread that the system holds up leaves its share to the others
+PARTS_PER_THREAD = 3  # so that a thread that the system holds up leaves its share to the others
 MOST_PIXELS = 4096  # in a part, for the size of the tables
-FEW_PIXELS = 1024  # in all: fewer do not pay for packing the kernel beforehand
+FEW_PIXELS = 512  # in all: fewer do not pay for packing the kernel beforehand
 LEAST_PART = 1 << 19  # multiply-adds: a part of some 5 us, against about 2 us for a parallel region
 
 
