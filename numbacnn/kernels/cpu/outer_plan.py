@@ -24,6 +24,7 @@ from .plan import (
     SLOTS0,
     TAPS_MERGED,
     _Tables,
+    balanced_parts,
     bands,
     cache_sizes,
     even,
@@ -95,8 +96,8 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
 
     wanted = wanted_parts(dims.macs, threads)
     wanted = -(-wanted // splits)
-    group_parts = min(c.groups, wanted)
-    panel_parts = min(panels, -(-wanted // group_parts))
+    group_parts = balanced_parts(c.groups, 1, wanted, threads)
+    panel_parts = balanced_parts(panels, 1, -(-wanted // group_parts), threads)
     source = source_of(c, shared=group_parts * panel_parts < wanted or panel_parts > 1)
     tables = _Tables()
     largest = max(blocks, key=lambda b: (b.images, b.rows))
@@ -106,7 +107,7 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     inputs = np.arange(c.inputs * constants[TAPS_MERGED])
     shifts = np.add.outer(integers(tables.taps), inputs).ravel()
     units = units_of(shifts.size)
-    unit_parts = min(units, -(-wanted // (group_parts * panel_parts)))
+    unit_parts = balanced_parts(units, 1, -(-wanted // (group_parts * panel_parts)), threads)
     parts = [
         (s, b0, b1, g0, g1, j0, j1, u0, u1)
         for s, (b0, b1) in enumerate(even(len(blocks), splits))

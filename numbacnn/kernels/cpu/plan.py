@@ -41,6 +41,7 @@ K_BLOCK = 512  # inputs summed before moving on: a packed panel of them stays ne
 PARTS_PER_THREAD = 3  # so that a thread that the system holds up leaves its share to the others
 MOST_PIXELS = 4096  # in a part, for the size of the tables
 FEW_PIXELS = 512  # in all: fewer do not pay for packing the kernel beforehand
+MANY_PARTS = 8  # per thread: an uneven last round does not matter any more
 LEAST_PART = 1 << 19  # multiply-adds: a part of some 5 us, against about 2 us for a parallel region
 
 
@@ -160,6 +161,19 @@ def wanted_parts(macs: float, threads: int) -> int:
     return 1 if threads == 1 else max(1, min(PARTS_PER_THREAD * threads, int(macs // LEAST_PART)))
 
 
+def balanced_parts(units: int, least: int, wanted: int, threads: int) -> int:
+    """Return how many parts, about as many as wanted, give the threads equal shares of so many units."""
+    if wanted <= 1:
+        return max(1, min(least, units))
+    best, score = 1, (0.0, 0, 0)
+    for parts in range(min(least, units), min(units, 2 * wanted) + 1):
+        longest = -(-parts // threads) * -(-units // parts)
+        share = round(units / (threads * longest), 2)
+        if (share, -abs(parts - wanted), parts) > score:
+            best, score = parts, (share, -abs(parts - wanted), parts)
+    return best
+
+
 def cut_correlation(c: Correlation, threads: int, lanes: int) -> Cut:
     """Cut the work so that a part's inputs stay in L2 and every thread gets some.
 
@@ -174,15 +188,20 @@ def cut_correlation(c: Correlation, threads: int, lanes: int) -> Cut:
     # A pixel's own inputs, which neighbours share, and its outputs stay in L2 during a block of the sum.
     per_pixel = (min(c.inputs, K_BLOCK) * max(h.stride for h in c.h) ** 2 + c.outputs) * item
     pixels = max(8 * ROWS, min(MOST_PIXELS, l2 // 2 // per_pixel))
-    pixel_parts = max(1, -(-total // pixels))
-    group_parts = max(1, min(c.groups, -(-wanted // pixel_parts)))
+    pixel_parts = -(-total // pixels)
+    group_parts = balanced_parts(c.groups, 1, -(-wanted // pixel_parts), threads)
     wanted = -(-wanted // group_parts)
     panel_parts = 1
     if total < FEW_PIXELS:
-        panel_parts = max(1, min(-(-c.outputs // (VECTORS * lanes)), -(-wanted // pixel_parts)))
-        wanted = -(-wanted // panel_parts)
-    if pixel_parts < wanted:
-        pixels = max(8 * ROWS, round_up(-(-total // wanted), ROWS))
+        panels = -(-c.outputs // (VECTORS * lanes))
+        panel_parts = balanced_parts(panels, 1, -(-wanted // pixel_parts), threads)
+        wanted = 1 if panel_parts >= threads else -(-wanted // panel_parts)
+    if max(wanted, pixel_parts) > 1 and pixel_parts < max(wanted, MANY_PARTS * threads):
+        # rows of pixels, or tiles of them where a pixel is a row
+        unit = max(w.outputs for w in c.w) if len(c.w) > 1 or c.w[0].outputs > 1 else ROWS
+        units = -(-total // unit)
+        pixel_parts = balanced_parts(units, pixel_parts, max(wanted, pixel_parts), threads)
+        pixels = max(min(pixels, 4 * ROWS), -(-units // pixel_parts) * unit)
     return Cut(pixels, group_parts, panel_parts)
 
 
