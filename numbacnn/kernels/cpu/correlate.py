@@ -23,6 +23,11 @@ def fill_band(phase, group, image0, images, top, rows, x, out, at):
     inputs, width, channels = phase[plan.INPUTS], phase[plan.FILL_WIDTH], phase[plan.IN_CHANNELS]
     height, columns = phase[plan.IN_ROWS], phase[plan.IN_COLUMNS]
     left = phase[plan.FILL_LEFT]
+    if left == 0 and width == columns and inputs == channels and top >= 0 and top + rows <= height:
+        for i in range(image0, image0 + images):  # nothing between rows or around them: one run
+            copy_run(x, (i * height + top) * columns * channels, out, at, rows * columns * channels)
+            at += rows * columns * channels
+        return
     lo = min(max(-left, 0), width)
     hi = max(min(columns - left, width), lo)
     for i in range(image0, image0 + images):
@@ -194,6 +199,8 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
     first = phase[plan.TABLE0]
     end = first + images * rows * phase[plan.COLUMNS]
     scratch = phase[plan.SLOTS0] + slot * phase[plan.SLOT]
+    strips = (end - first + phase[plan.STRIP] - 1) // phase[plan.STRIP]
+    panel0, panel1 = row[plan.PANEL0], row[plan.PANEL1]
     for group in range(row[plan.GROUP0], row[plan.GROUP1]):
         x0 = phase[plan.SOURCE0]
         if phase[plan.SOURCE] == plan.BAND:
@@ -210,7 +217,10 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
             mode = ADD
             if b == phase[plan.BLOCK0]:
                 mode = BIAS if bias.size else ZERO
-            for panel in range(row[plan.PANEL0], row[plan.PANEL1]):
+            for item in range(strips * (panel1 - panel0)):
+                strip, panel = item // (panel1 - panel0), panel0 + item % (panel1 - panel0)
+                m0 = first + strip * phase[plan.STRIP]
+                m1 = min(m0 + phase[plan.STRIP], end)
                 c0 = panel * full
                 valid = outputs - c0
                 width = panel_width(valid, lanes)
@@ -227,12 +237,12 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
                 source0, column0 = x0 + block[2], y0 + c0
                 if width > lanes:
                     _sweep_wide(
-                        source, source0, pixels, first, end, taps, block, work, at, y, column0, places, bias,
+                        source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places, bias,
                         b0, mode, valid,
                     )  # fmt: skip
                 else:
                     _sweep_narrow(
-                        source, source0, pixels, first, end, taps, block, work, at, y, column0, places, bias,
+                        source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places, bias,
                         b0, mode, valid,
                     )  # fmt: skip
 

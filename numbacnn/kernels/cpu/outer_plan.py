@@ -86,10 +86,12 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     """Plan the weight gradient of a 2-D convolution."""
     c = correlation(dims, False, lanes)
     (h,), (w,) = c.h, c.w
-    l1, _ = cache_sizes()
+    l1, l2 = cache_sizes()
     width = VECTORS * lanes
     panels = -(-c.outputs // width)
-    blocks = bands(c.n, h.outputs, w.outputs, max(l1 * 5 // 8 // (width * item), 2 * ROWS))
+    # The packed gradient of a block of pixels stays in L1, their inputs in L2.
+    pixels = min(l1 * 5 // 8 // (width * item), l2 // 3 // (c.source[2] * item))
+    blocks = bands(c.n, h.outputs, w.outputs, max(pixels, 2 * ROWS))
     total = c.n * h.outputs * w.outputs
     kernel = len(h.taps) * len(w.taps) * c.inputs * c.outputs * c.groups  # elements of a copy
     splits = max(1, min(SPLITS, total // SPLIT_PIXELS, SPLIT_BYTES // (kernel * item), len(blocks)))
@@ -98,7 +100,9 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     wanted = -(-wanted // splits)
     group_parts = balanced_parts(c.groups, 1, wanted, threads)
     panel_parts = balanced_parts(panels, 1, -(-wanted // group_parts), threads)
-    source = source_of(c, shared=group_parts * panel_parts < wanted or panel_parts > 1)
+    shared = group_parts * panel_parts < wanted or panel_parts > 1
+    # Tiles read a few inputs of each pixel, which memory serves badly: a band is copied into L2 first.
+    source = source_of(c, shared, copied=not shared and w.outputs == 1 and h.stride == 1)
     tables = _Tables()
     largest = max(blocks, key=lambda b: (b.images, b.rows))
     constants = tables.add(c, source, h, w, largest)

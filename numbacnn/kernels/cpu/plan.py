@@ -21,12 +21,12 @@ from .simd import VECTOR_BYTES
 from .tile import ROWS, UNROLL, VECTORS
 
 # Columns of `Plan.phases`: one row of constants per phase.
-PHASE_COLUMNS = 36
+PHASE_COLUMNS = 37
 (
     TABLE0, BLOCK0, BLOCK1, PACKED0, PACKED_K, TAP0, WEIGHT0, TAPS_MERGED, INPUTS, OUTPUTS, PIXELS, COLUMNS,
     SOURCE, SOURCE0, IMAGE, ROW, GROUP, OUT0, OUT_IMAGE, OUT_ROW,
     FILL_TOP, FILL_LEFT, FILL_STRIDE, FILL_SPAN, FILL_HEIGHT, FILL_WIDTH, IN_ROWS, IN_COLUMNS, IN_CHANNELS,
-    FILL_PADDED0, W_INPUT, W_OUTPUT, W_GROUP, PANEL, SLOTS0, SLOT,
+    FILL_PADDED0, W_INPUT, W_OUTPUT, W_GROUP, STRIP, PANEL, SLOTS0, SLOT,
 ) = range(PHASE_COLUMNS)  # fmt: skip
 
 # Where a phase reads its source: straight from the array, from a band copied with zeros around it into
@@ -41,6 +41,7 @@ K_BLOCK = 512  # inputs summed before moving on: a packed panel of them stays ne
 PARTS_PER_THREAD = 3  # so that a thread that the system holds up leaves its share to the others
 MOST_PIXELS = 4096  # in a part, for the size of the tables
 FEW_PIXELS = 512  # in all: fewer do not pay for packing the kernel beforehand
+STRIP_TILES = 4
 MANY_PARTS = 8  # per thread: an uneven last round does not matter any more
 LEAST_PART = 1 << 19  # multiply-adds: a part of some 5 us, against about 2 us for a parallel region
 
@@ -134,10 +135,14 @@ def k_blocks(taps: int, k: int) -> list[tuple[int, int, int, int, int]]:
     ]
 
 
-def source_of(c: Correlation, shared: bool) -> Source:
-    """Choose how windows are read; ``shared``: parts share pixels, so padding is done once beforehand."""
+def source_of(c: Correlation, shared: bool, copied: bool = False) -> Source:
+    """Choose how windows are read.
+
+    shared: parts share pixels, so padding is done once beforehand.  copied: a part copies its band though it
+    could read it where it is.
+    """
     rows, columns, channels = c.source
-    if fits(c.h, rows) and fits(c.w, columns):
+    if not copied and fits(c.h, rows) and fits(c.w, columns):
         return Source(STRAIGHT, rows * columns * channels, columns * channels, channels, c.inputs, 0, 0, 0, 0)
     top, span_h = window(c.h)
     left, span_w = window(c.w)
@@ -333,6 +338,9 @@ def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int) -
     band = round_up(tables.band, lanes)
     panel = width * max(b[3] * (b[1] - b[0]) for b in tables.blocks) if inside else 0
     info[:, PANEL] = band if inside else -1
+    # All panels of a block that stay in L2 pass over a strip of pixels: its outputs are written side by side.
+    block = max(b[3] * (b[1] - b[0]) for b in tables.blocks) * panels * width * (VECTOR_BYTES // lanes)
+    info[:, STRIP] = MOST_PIXELS if inside or block > cache_sizes()[1] // 2 else STRIP_TILES * ROWS
     info[:, SLOTS0], info[:, SLOT] = used, band + panel
     return Plan(
         info, integers(tables.pixels), integers(tables.places), integers(tables.taps),
