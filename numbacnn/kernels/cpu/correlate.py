@@ -151,36 +151,18 @@ def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
 
 
 @inlined
-def _sweep_wide(x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
-    """One panel of several vectors over all pixels of a part."""
+def _sweep(vectors, x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
+    """One panel, so many vectors wide, over some pixels of a part."""
     m = first
     while end - m >= ROWS:
         conv_tile(
-            ROWS, VECTORS, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
+            ROWS, vectors, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
             bias, b0, mode, valid,
         )  # fmt: skip
         m += ROWS
     while m < end:
         conv_tile(
-            TAIL, VECTORS, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
-            bias, b0, mode, valid,
-        )  # fmt: skip
-        m += TAIL
-
-
-@inlined
-def _sweep_narrow(x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
-    """One panel of one vector over all pixels of a part."""
-    m = first
-    while end - m >= ROWS:
-        conv_tile(
-            ROWS, 1, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
-            bias, b0, mode, valid,
-        )  # fmt: skip
-        m += ROWS
-    while m < end:
-        conv_tile(
-            TAIL, 1, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
+            TAIL, vectors, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
             bias, b0, mode, valid,
         )  # fmt: skip
         m += TAIL
@@ -236,13 +218,13 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
                 b0 = group * outputs + c0
                 source0, column0 = x0 + block[2], y0 + c0
                 if width > lanes:
-                    _sweep_wide(
-                        source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places, bias,
+                    _sweep(
+                        VECTORS, source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places, bias,
                         b0, mode, valid,
                     )  # fmt: skip
                 else:
-                    _sweep_narrow(
-                        source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places, bias,
+                    _sweep(
+                        1, source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places, bias,
                         b0, mode, valid,
                     )  # fmt: skip
 

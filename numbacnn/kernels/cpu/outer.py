@@ -41,147 +41,27 @@ def _pack_gradient(dy, dy0, places, count, valid, width, out, at):
 
 
 @inlined
-def _units_wide(u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
-    """Tiles u0 .. u1 of the gradient's rows, a panel of several vectors wide."""
+def _tiles(vectors, u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
+    """Tiles u0 .. u1 of the gradient's rows, a panel of so many vectors wide."""
     rows = shifts.size
     full = rows // ROWS
     for u in range(u0, u1):
         row = u * ROWS if u < full else full * ROWS + (u - full) * TAIL
         if u >= full:
             outer_tile(
-                TAIL,
-                VECTORS,
-                False,
-                x,
-                x0,
-                pixels,
-                0,
-                count,
-                shifts,
-                row,
-                rows,
-                dy,
-                dy0,
-                dw,
-                dw0,
-                pitch,
-                mode,
+                TAIL, vectors, False, x, x0, pixels, 0, count, shifts, row, rows, dy, dy0, dw, dw0, pitch, mode,
                 valid,
-            )
+            )  # fmt: skip
         elif shifts[row + ROWS - 1] - shifts[row] == ROWS - 1:
             outer_tile(
-                ROWS,
-                VECTORS,
-                True,
-                x,
-                x0,
-                pixels,
-                0,
-                count,
-                shifts,
-                row,
-                rows,
-                dy,
-                dy0,
-                dw,
-                dw0,
-                pitch,
-                mode,
+                ROWS, vectors, True, x, x0, pixels, 0, count, shifts, row, rows, dy, dy0, dw, dw0, pitch, mode,
                 valid,
-            )
+            )  # fmt: skip
         else:
             outer_tile(
-                ROWS,
-                VECTORS,
-                False,
-                x,
-                x0,
-                pixels,
-                0,
-                count,
-                shifts,
-                row,
-                rows,
-                dy,
-                dy0,
-                dw,
-                dw0,
-                pitch,
-                mode,
+                ROWS, vectors, False, x, x0, pixels, 0, count, shifts, row, rows, dy, dy0, dw, dw0, pitch, mode,
                 valid,
-            )
-
-
-@inlined
-def _units_narrow(u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
-    """Tiles u0 .. u1 of the gradient's rows, a panel of one vector wide."""
-    rows = shifts.size
-    full = rows // ROWS
-    for u in range(u0, u1):
-        row = u * ROWS if u < full else full * ROWS + (u - full) * TAIL
-        if u >= full:
-            outer_tile(
-                TAIL,
-                1,
-                False,
-                x,
-                x0,
-                pixels,
-                0,
-                count,
-                shifts,
-                row,
-                rows,
-                dy,
-                dy0,
-                dw,
-                dw0,
-                pitch,
-                mode,
-                valid,
-            )
-        elif shifts[row + ROWS - 1] - shifts[row] == ROWS - 1:
-            outer_tile(
-                ROWS,
-                1,
-                True,
-                x,
-                x0,
-                pixels,
-                0,
-                count,
-                shifts,
-                row,
-                rows,
-                dy,
-                dy0,
-                dw,
-                dw0,
-                pitch,
-                mode,
-                valid,
-            )
-        else:
-            outer_tile(
-                ROWS,
-                1,
-                False,
-                x,
-                x0,
-                pixels,
-                0,
-                count,
-                shifts,
-                row,
-                rows,
-                dy,
-                dy0,
-                dw,
-                dw0,
-                pitch,
-                mode,
-                valid,
-            )
+            )  # fmt: skip
 
 
 @called
@@ -221,39 +101,15 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, sh
                 u0, u1 = row[outer_plan.UNIT_FIRST], row[outer_plan.UNIT_END]
                 column0 = out0 + group * outputs + c0
                 if width > lanes:
-                    _units_wide(
-                        u0,
-                        u1,
-                        source,
-                        x0,
-                        pixels,
-                        count,
-                        shifts,
-                        work,
-                        panel_at,
-                        out,
-                        column0,
-                        pitch,
-                        mode,
-                        valid,
-                    )
+                    _tiles(
+                        VECTORS, u0, u1, source, x0, pixels, count, shifts, work, panel_at, out, column0, pitch,
+                        mode, valid,
+                    )  # fmt: skip
                 else:
-                    _units_narrow(
-                        u0,
-                        u1,
-                        source,
-                        x0,
-                        pixels,
-                        count,
-                        shifts,
-                        work,
-                        panel_at,
-                        out,
-                        column0,
-                        pitch,
-                        mode,
-                        valid,
-                    )
+                    _tiles(
+                        1, u0, u1, source, x0, pixels, count, shifts, work, panel_at, out, column0, pitch,
+                        mode, valid,
+                    )  # fmt: skip
             mode = ADD
 
 
