@@ -219,8 +219,8 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
                 source0, column0 = x0 + block[2], y0 + c0
                 if width > lanes:
                     _sweep(
-                        VECTORS, source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places, bias,
-                        b0, mode, valid,
+                        VECTORS, source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places,
+                        bias, b0, mode, valid,
                     )  # fmt: skip
                 else:
                     _sweep(

@@ -49,18 +49,18 @@ def _tiles(vectors, u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitc
         row = u * ROWS if u < full else full * ROWS + (u - full) * TAIL
         if u >= full:
             outer_tile(
-                TAIL, vectors, False, x, x0, pixels, 0, count, shifts, row, rows, dy, dy0, dw, dw0, pitch, mode,
-                valid,
+                TAIL, vectors, False, x, x0, pixels, 0, count, shifts, row, rows, dy, dy0, dw, dw0, pitch,
+                mode, valid,
             )  # fmt: skip
         elif shifts[row + ROWS - 1] - shifts[row] == ROWS - 1:
             outer_tile(
-                ROWS, vectors, True, x, x0, pixels, 0, count, shifts, row, rows, dy, dy0, dw, dw0, pitch, mode,
-                valid,
+                ROWS, vectors, True, x, x0, pixels, 0, count, shifts, row, rows, dy, dy0, dw, dw0, pitch,
+                mode, valid,
             )  # fmt: skip
         else:
             outer_tile(
-                ROWS, vectors, False, x, x0, pixels, 0, count, shifts, row, rows, dy, dy0, dw, dw0, pitch, mode,
-                valid,
+                ROWS, vectors, False, x, x0, pixels, 0, count, shifts, row, rows, dy, dy0, dw, dw0, pitch,
+                mode, valid,
             )  # fmt: skip
 
 
@@ -102,8 +102,8 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, sh
                 column0 = out0 + group * outputs + c0
                 if width > lanes:
                     _tiles(
-                        VECTORS, u0, u1, source, x0, pixels, count, shifts, work, panel_at, out, column0, pitch,
-                        mode, valid,
+                        VECTORS, u0, u1, source, x0, pixels, count, shifts, work, panel_at, out, column0,
+                        pitch, mode, valid,
                     )  # fmt: skip
                 else:
                     _tiles(
