@@ -77,17 +77,18 @@ def _outer_case(pixels: int, tiles: int) -> tuple[Callable[[int], None], int, in
     from numbacnn.kernels.cpu.tile import ROWS, VECTORS, ZERO, outer_tile
 
     @numba.njit(nogil=True)
-    def loop(steps, x, at, dy, dw):
+    def loop(steps, x, at, shifts, dy, dw):
         columns = dy.size // at.size
         for _ in range(steps):
             for row in range(0, dw.size // columns, ROWS):
                 outer_tile(
-                    ROWS, VECTORS, x, 0, at, 0, at.size, row, row + ROWS, dy, 0, dw, 0, columns, ZERO, columns
-                )
+                    ROWS, VECTORS, True, x, 0, at, 0, at.size, shifts, row, row + ROWS, dy, 0, dw, 0, columns,
+                    ZERO, columns
+                )  # fmt: skip
 
     columns, rows = VECTORS * _lanes(), ROWS * tiles
     x, dy, dw = _random(pixels * rows), _random(pixels * columns), _random(rows * columns)
-    run = functools.partial(_bound, loop, (x, np.arange(pixels) * rows, dy, dw))
+    run = functools.partial(_bound, loop, (x, np.arange(pixels) * rows, np.arange(rows), dy, dw))
     run(1)
     truth = x.reshape(pixels, rows).astype(np.float64).T @ dy.reshape(pixels, columns)
     _check("outer_tile", dw.reshape(rows, columns), truth)

@@ -26,7 +26,9 @@ from .errors import CacheWarning
 
 __all__ = [
     "cache_dir",
+    "called",
     "get_num_threads",
+    "inlined",
     "jit",
     "kernel",
     "parts_for",
@@ -45,21 +47,32 @@ _PACKAGE = Path(__file__).parent
 _KEPT_CACHES = 8  # digests kept side by side: several versions or machines may share a folder
 
 
-def _device(function: Callable, options: dict[str, Any]) -> Any:
-    from ._compile import device
+# Device functions need no wrappers for Python and C to call them by, a third of the time to compile.
+_DEVICE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **OPTIONS}
 
-    # without the wrappers that Python or C would call it by: they take a third of the time to compile
-    return device(function, {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **options})
+
+def _device(function: Callable, **options: Any) -> Deferred:
+    def make(function: Callable) -> Any:
+        from ._compile import device
+
+        return device(function, {**_DEVICE, **options})
+
+    return Deferred(function, make)
 
 
 def jit(function: Callable) -> Any:
     """Compile a device function: called by kernels, never from Python, kept as a part of them."""
-    return Deferred(function, functools.partial(_device, options=OPTIONS))
+    return _device(function, forceinline=True)
+
+
+def called(function: Callable) -> Any:
+    """Compile a long device function without arithmetic but in tiles: a call stays, and compiles sooner."""
+    return _device(function)
 
 
 def inlined(function: Callable) -> Any:
     """Compile a device function within its callers: less for LLVM to do where there is one."""
-    return Deferred(function, functools.partial(_device, options={**OPTIONS, "inline": "always"}))
+    return _device(function, inline="always")
 
 
 def _version(package: str) -> bytes:

@@ -429,6 +429,16 @@ def test_a_cold_and_a_cached_cache_give_the_same_bits(tmp_path):
     assert models[0] == models[1]
 
 
+@pytest.mark.slow
+def test_the_main_job_reads_the_digits(tmp_path, capsys):
+    found = []
+    for seed in range(5):
+        assert main(["train", "--seed", str(seed), "--out", str(tmp_path)]) == 0
+        found.append(float(re.search(r"test accuracy (\S+)%", capsys.readouterr().out)[1]))
+    assert np.mean(found) >= 97.7, found
+    assert min(found) >= 97.2, found
+
+
 def test_version_and_help(capsys):
     for words, expected in (
         (["--version"], f"numbacnn {__version__}"),

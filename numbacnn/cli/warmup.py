@@ -9,6 +9,7 @@ import numpy as np
 
 from .._jit import cache_dir
 from ..data import Augment
+from ..functional import add
 from ..layers import (
     AvgPool2D,
     Conv2D,
@@ -55,6 +56,7 @@ def compile_kernels(dtype: str) -> None:
     classes = rng.integers(0, 10, 8)
     values = np.eye(10, dtype=dtype)[classes]
     augment = Augment()
+    add(x, x)  # sums gradients where a parameter gets two, which none does below
     for optimizer in (SGD(), SGD(0.01, momentum=0.9, nesterov=True), RMSprop(), Adam(), AdamW()):
         model = _model()
         fit(model, x, classes, optimizer=optimizer, epochs=1, batch_size=4, augment=augment, verbose=False)

@@ -8,13 +8,13 @@ thread's own scratch, so that the tile has no bounds to check.
 
 from __future__ import annotations
 
-from ..._jit import inlined, jit, kernel, run_slots
+from ..._jit import called, inlined, kernel, run_slots
 from . import plan
 from .simd import VECTOR_BYTES, copy_run, copy_vector, transpose_block, zero_run
 from .tile import ADD, BIAS, ROWS, TAIL, VECTORS, ZERO, conv_tile
 
 
-@jit
+@called
 def fill_band(phase, group, image0, images, top, rows, x, out, at):
     """Copy ``rows`` rows of some images from row ``top`` on into ``out[at:]``, zeros where there are none.
 
@@ -23,6 +23,11 @@ def fill_band(phase, group, image0, images, top, rows, x, out, at):
     inputs, width, channels = phase[plan.INPUTS], phase[plan.FILL_WIDTH], phase[plan.IN_CHANNELS]
     height, columns = phase[plan.IN_ROWS], phase[plan.IN_COLUMNS]
     left = phase[plan.FILL_LEFT]
+    if left == 0 and width == columns and inputs == channels and top >= 0 and top + rows <= height:
+        for i in range(image0, image0 + images):  # nothing between rows or around them: one run
+            copy_run(x, (i * height + top) * columns * channels, out, at, rows * columns * channels)
+            at += rows * columns * channels
+        return
     lo = min(max(-left, 0), width)
     hi = max(min(columns - left, width), lo)
     for i in range(image0, image0 + images):
@@ -42,7 +47,7 @@ def fill_band(phase, group, image0, images, top, rows, x, out, at):
             at += width * inputs
 
 
-@jit
+@called
 def _pack_rows(w, start, pitch, count, valid, width, out, at):
     """Copy ``count`` rows of ``valid`` neighbouring weights, ``pitch`` apart, zeros up to ``width``."""
     lanes = VECTOR_BYTES // w.itemsize
@@ -59,7 +64,7 @@ def _pack_rows(w, start, pitch, count, valid, width, out, at):
                 target[c] = 0
 
 
-@jit
+@called
 def _pack_columns(w, start, pitch, count, valid, width, out, at):
     """Copy ``valid`` columns of ``count`` neighbouring weights, ``pitch`` apart, as rows: a transposition."""
     lanes = VECTOR_BYTES // w.itemsize
@@ -77,7 +82,7 @@ def _pack_columns(w, start, pitch, count, valid, width, out, at):
                     out[at + i * width + c] = 0
 
 
-@jit
+@called
 def _pack_pixels(phase, weights, number, first, count, panel, width, w, out, at):
     """Pack ``count`` inputs' weights for the channels of each pixel of a block, zeros where none meet."""
     pixels, column0 = phase[plan.PIXELS], panel * VECTORS * (VECTOR_BYTES // w.itemsize)
@@ -94,7 +99,7 @@ def _pack_pixels(phase, weights, number, first, count, panel, width, w, out, at)
                         out[at + i * width + column] = w[start + offset]
 
 
-@jit
+@called
 def _pack_block(phase, weights, block, group, panel, width, valid, w, out, at):
     """Pack one panel of one block of the sum: ``[taps][k][width]``."""
     lanes = VECTOR_BYTES // w.itemsize
@@ -118,13 +123,13 @@ def _pack_block(phase, weights, block, group, panel, width, valid, w, out, at):
             k += count
 
 
-@jit
+@called
 def panel_width(valid, lanes):
     """Return the width of a panel with ``valid`` output channels left: one vector where that is enough."""
     return lanes if valid <= lanes else VECTORS * lanes
 
 
-@jit
+@called
 def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
     """Pack a panel of the kernel, or pad one image of the source."""
     kind, number, group, panel = chores[part]
@@ -146,42 +151,24 @@ def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
 
 
 @inlined
-def _sweep_wide(x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
-    """One panel of several vectors over all pixels of a part."""
+def _sweep(vectors, x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
+    """One panel, so many vectors wide, over some pixels of a part."""
     m = first
     while end - m >= ROWS:
         conv_tile(
-            ROWS, VECTORS, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
+            ROWS, vectors, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
             bias, b0, mode, valid,
         )  # fmt: skip
         m += ROWS
     while m < end:
         conv_tile(
-            TAIL, VECTORS, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
+            TAIL, vectors, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
             bias, b0, mode, valid,
         )  # fmt: skip
         m += TAIL
 
 
-@inlined
-def _sweep_narrow(x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
-    """One panel of one vector over all pixels of a part."""
-    m = first
-    while end - m >= ROWS:
-        conv_tile(
-            ROWS, 1, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
-            bias, b0, mode, valid,
-        )  # fmt: skip
-        m += ROWS
-    while m < end:
-        conv_tile(
-            TAIL, 1, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
-            bias, b0, mode, valid,
-        )  # fmt: skip
-        m += TAIL
-
-
-@jit
+@called
 def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, weights, blocks, table):
     """Compute one part: a band of pixels, for some groups and panels."""
     row = table[part]
@@ -194,6 +181,8 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
     first = phase[plan.TABLE0]
     end = first + images * rows * phase[plan.COLUMNS]
     scratch = phase[plan.SLOTS0] + slot * phase[plan.SLOT]
+    strips = (end - first + phase[plan.STRIP] - 1) // phase[plan.STRIP]
+    panel0, panel1 = row[plan.PANEL0], row[plan.PANEL1]
     for group in range(row[plan.GROUP0], row[plan.GROUP1]):
         x0 = phase[plan.SOURCE0]
         if phase[plan.SOURCE] == plan.BAND:
@@ -210,7 +199,10 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
             mode = ADD
             if b == phase[plan.BLOCK0]:
                 mode = BIAS if bias.size else ZERO
-            for panel in range(row[plan.PANEL0], row[plan.PANEL1]):
+            for item in range(strips * (panel1 - panel0)):
+                strip, panel = item // (panel1 - panel0), panel0 + item % (panel1 - panel0)
+                m0 = first + strip * phase[plan.STRIP]
+                m1 = min(m0 + phase[plan.STRIP], end)
                 c0 = panel * full
                 valid = outputs - c0
                 width = panel_width(valid, lanes)
@@ -226,13 +218,13 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
                 b0 = group * outputs + c0
                 source0, column0 = x0 + block[2], y0 + c0
                 if width > lanes:
-                    _sweep_wide(
-                        source, source0, pixels, first, end, taps, block, work, at, y, column0, places, bias,
-                        b0, mode, valid,
+                    _sweep(
+                        VECTORS, source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places,
+                        bias, b0, mode, valid,
                     )  # fmt: skip
                 else:
-                    _sweep_narrow(
-                        source, source0, pixels, first, end, taps, block, work, at, y, column0, places, bias,
+                    _sweep(
+                        1, source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places, bias,
                         b0, mode, valid,
                     )  # fmt: skip
 

@@ -6,14 +6,14 @@ read once per tile of inputs, and channels-last rows a power of two apart would 
 
 from __future__ import annotations
 
-from ..._jit import inlined, jit, kernel, run, run_slots, split
+from ..._jit import called, inlined, jit, kernel, run, run_slots, split
 from . import outer_plan, plan
 from .correlate import fill_band, panel_width
 from .simd import VECTOR_BYTES, copy_vector
 from .tile import ADD, ROWS, TAIL, VECTORS, ZERO, outer_tile
 
 
-@jit
+@called
 def _pad_chore(slot, part, parts, x, work, phases, chores):
     """Pad one image of the source."""
     _, image, group, _ = chores[part]
@@ -22,7 +22,7 @@ def _pad_chore(slot, part, parts, x, work, phases, chores):
     fill_band(phase, group, image, 1, phase[plan.FILL_TOP], phase[plan.FILL_HEIGHT], x, work, at)
 
 
-@jit
+@called
 def _pack_gradient(dy, dy0, places, count, valid, width, out, at):
     """Pack ``count`` pixels' ``valid`` channels as rows of ``width``, zeros behind them."""
     lanes = VECTOR_BYTES // dy.itemsize
@@ -41,150 +41,30 @@ def _pack_gradient(dy, dy0, places, count, valid, width, out, at):
 
 
 @inlined
-def _units_wide(u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
-    """Tiles u0 .. u1 of the gradient's rows, a panel of several vectors wide."""
+def _tiles(vectors, u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
+    """Tiles u0 .. u1 of the gradient's rows, a panel of so many vectors wide."""
     rows = shifts.size
     full = rows // ROWS
     for u in range(u0, u1):
         row = u * ROWS if u < full else full * ROWS + (u - full) * TAIL
         if u >= full:
             outer_tile(
-                TAIL,
-                VECTORS,
-                False,
-                x,
-                x0,
-                pixels,
-                0,
-                count,
-                shifts,
-                row,
-                rows,
-                dy,
-                dy0,
-                dw,
-                dw0,
-                pitch,
-                mode,
-                valid,
-            )
+                TAIL, vectors, False, x, x0, pixels, 0, count, shifts, row, rows, dy, dy0, dw, dw0, pitch,
+                mode, valid,
+            )  # fmt: skip
         elif shifts[row + ROWS - 1] - shifts[row] == ROWS - 1:
             outer_tile(
-                ROWS,
-                VECTORS,
-                True,
-                x,
-                x0,
-                pixels,
-                0,
-                count,
-                shifts,
-                row,
-                rows,
-                dy,
-                dy0,
-                dw,
-                dw0,
-                pitch,
-                mode,
-                valid,
-            )
+                ROWS, vectors, True, x, x0, pixels, 0, count, shifts, row, rows, dy, dy0, dw, dw0, pitch,
+                mode, valid,
+            )  # fmt: skip
         else:
             outer_tile(
-                ROWS,
-                VECTORS,
-                False,
-                x,
-                x0,
-                pixels,
-                0,
-                count,
-                shifts,
-                row,
-                rows,
-                dy,
-                dy0,
-                dw,
-                dw0,
-                pitch,
-                mode,
-                valid,
-            )
+                ROWS, vectors, False, x, x0, pixels, 0, count, shifts, row, rows, dy, dy0, dw, dw0, pitch,
+                mode, valid,
+            )  # fmt: skip
 
 
-@inlined
-def _units_narrow(u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
-    """Tiles u0 .. u1 of the gradient's rows, a panel of one vector wide."""
-    rows = shifts.size
-    full = rows // ROWS
-    for u in range(u0, u1):
-        row = u * ROWS if u < full else full * ROWS + (u - full) * TAIL
-        if u >= full:
-            outer_tile(
-                TAIL,
-                1,
-                False,
-                x,
-                x0,
-                pixels,
-                0,
-                count,
-                shifts,
-                row,
-                rows,
-                dy,
-                dy0,
-                dw,
-                dw0,
-                pitch,
-                mode,
-                valid,
-            )
-        elif shifts[row + ROWS - 1] - shifts[row] == ROWS - 1:
-            outer_tile(
-                ROWS,
-                1,
-                True,
-                x,
-                x0,
-                pixels,
-                0,
-                count,
-                shifts,
-                row,
-                rows,
-                dy,
-                dy0,
-                dw,
-                dw0,
-                pitch,
-                mode,
-                valid,
-            )
-        else:
-            outer_tile(
-                ROWS,
-                1,
-                False,
-                x,
-                x0,
-                pixels,
-                0,
-                count,
-                shifts,
-                row,
-                rows,
-                dy,
-                dy0,
-                dw,
-                dw0,
-                pitch,
-                mode,
-                valid,
-            )
-
-
-@jit
+@called
 def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, shifts, bands, table):
     """Compute one part: some rows and panels of the gradient, over the pixels of one split."""
     row, phase = table[part], phases[0]
@@ -221,39 +101,15 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, sh
                 u0, u1 = row[outer_plan.UNIT_FIRST], row[outer_plan.UNIT_END]
                 column0 = out0 + group * outputs + c0
                 if width > lanes:
-                    _units_wide(
-                        u0,
-                        u1,
-                        source,
-                        x0,
-                        pixels,
-                        count,
-                        shifts,
-                        work,
-                        panel_at,
-                        out,
-                        column0,
-                        pitch,
-                        mode,
-                        valid,
-                    )
+                    _tiles(
+                        VECTORS, u0, u1, source, x0, pixels, count, shifts, work, panel_at, out, column0,
+                        pitch, mode, valid,
+                    )  # fmt: skip
                 else:
-                    _units_narrow(
-                        u0,
-                        u1,
-                        source,
-                        x0,
-                        pixels,
-                        count,
-                        shifts,
-                        work,
-                        panel_at,
-                        out,
-                        column0,
-                        pitch,
-                        mode,
-                        valid,
-                    )
+                    _tiles(
+                        1, u0, u1, source, x0, pixels, count, shifts, work, panel_at, out, column0, pitch,
+                        mode, valid,
+                    )  # fmt: skip
             mode = ADD
 
 

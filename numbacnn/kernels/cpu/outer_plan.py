@@ -25,6 +25,7 @@ from .plan import (
     SLOTS0,
     TAPS_MERGED,
     _Tables,
+    balanced_parts,
     bands,
     cache_sizes,
     even,
@@ -38,7 +39,7 @@ from .tile import ROWS, TAIL, VECTORS
 # Columns of `OuterPlan.parts`.
 SPLIT, BLOCK_FIRST, BLOCK_END, GROUP_FIRST, GROUP_END, PANEL_FIRST, PANEL_END, UNIT_FIRST, UNIT_END = range(9)
 
-SPLIT_PIXELS = 1024  # at least, so that adding up the copies takes a few percent of the products
+SPLIT_PIXELS = 512  # at least, so that adding up the copies takes a few percent of the products
 SPLITS = 8
 SPLIT_BYTES = 16 << 20  # of copies, at most
 
@@ -86,19 +87,23 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     """Plan the weight gradient of a 2-D convolution."""
     c = correlation(dims, False, lanes)
     (h,), (w,) = c.h, c.w
-    l1, _ = cache_sizes()
+    l1, l2 = cache_sizes()
     width = VECTORS * lanes
     panels = -(-c.outputs // width)
-    blocks = bands(c.n, h.outputs, w.outputs, max(l1 * 5 // 8 // (width * item), 2 * ROWS))
+    # The packed gradient of a block of pixels stays in L1, their inputs in L2.
+    pixels = min(l1 * 5 // 8 // (width * item), l2 // 3 // (c.source[2] * item))
+    blocks = bands(c.n, h.outputs, w.outputs, max(pixels, 2 * ROWS))
     total = c.n * h.outputs * w.outputs
     kernel = len(h.taps) * len(w.taps) * c.inputs * c.outputs * c.groups  # elements of a copy
     splits = max(1, min(SPLITS, total // SPLIT_PIXELS, SPLIT_BYTES // (kernel * item), len(blocks)))
 
     wanted = wanted_parts(dims.macs, threads)
     wanted = -(-wanted // splits)
-    group_parts = min(c.groups, wanted)
-    panel_parts = min(panels, -(-wanted // group_parts))
-    source = source_of(c, shared=group_parts * panel_parts < wanted or panel_parts > 1)
+    group_parts = balanced_parts(c.groups, 1, wanted, threads)
+    panel_parts = balanced_parts(panels, 1, -(-wanted // group_parts), threads)
+    shared = group_parts * panel_parts < wanted or panel_parts > 1
+    # Tiles read a few inputs of each pixel, which memory serves badly: a band is copied into L2 first.
+    source = source_of(c, shared, copied=not shared and w.outputs == 1 and h.stride == 1)
     tables = _Tables()
     largest = max(blocks, key=lambda b: (b.images, b.rows))
     constants = tables.add(c, source, h, w, largest)
@@ -107,7 +112,7 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     inputs = np.arange(c.inputs * constants[TAPS_MERGED])
     shifts = np.add.outer(integers(tables.taps), inputs).ravel()
     units = units_of(shifts.size)
-    unit_parts = min(units, -(-wanted // (group_parts * panel_parts)))
+    unit_parts = balanced_parts(units, 1, -(-wanted // (group_parts * panel_parts)), threads)
     parts = [
         (s, b0, b1, g0, g1, j0, j1, u0, u1)
         for s, (b0, b1) in enumerate(even(len(blocks), splits))

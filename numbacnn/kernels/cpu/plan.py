@@ -22,12 +22,12 @@ from .simd import VECTOR_BYTES
 from .tile import ROWS, UNROLL, VECTORS
 
 # Columns of `Plan.phases`: one row of constants per phase.
-PHASE_COLUMNS = 36
+PHASE_COLUMNS = 37
 (
     TABLE0, BLOCK0, BLOCK1, PACKED0, PACKED_K, TAP0, WEIGHT0, TAPS_MERGED, INPUTS, OUTPUTS, PIXELS, COLUMNS,
     SOURCE, SOURCE0, IMAGE, ROW, GROUP, OUT0, OUT_IMAGE, OUT_ROW,
     FILL_TOP, FILL_LEFT, FILL_STRIDE, FILL_SPAN, FILL_HEIGHT, FILL_WIDTH, IN_ROWS, IN_COLUMNS, IN_CHANNELS,
-    FILL_PADDED0, W_INPUT, W_OUTPUT, W_GROUP, PANEL, SLOTS0, SLOT,
+    FILL_PADDED0, W_INPUT, W_OUTPUT, W_GROUP, STRIP, PANEL, SLOTS0, SLOT,
 ) = range(PHASE_COLUMNS)  # fmt: skip
 
 # Where a phase reads its source: straight from the array, from a band copied with zeros around it into
@@ -39,9 +39,11 @@ PHASE, IMAGE0, IMAGES, ROW0, ROWS_, GROUP0, GROUP1, PANEL0, PANEL1 = range(9)
 PACK_CHORE, PAD_CHORE = range(2)
 
 K_BLOCK = 512  # inputs summed before moving on: a packed panel of them stays near, in L1 or L2
-PARTS_PER_THREAD = 4  # so that a thread that the system holds up leaves its share to the others
+PARTS_PER_THREAD = 3  # so that a thread that the system holds up leaves its share to the others
 MOST_PIXELS = 4096  # in a part, for the size of the tables
-FEW_PIXELS = 1024  # in all: fewer do not pay for packing the kernel beforehand
+FEW_PIXELS = 512  # in all: fewer do not pay for packing the kernel beforehand
+STRIP_TILES = 4
+MANY_PARTS = 8  # per thread: an uneven last round does not matter any more
 LEAST_PART = 1 << 19  # multiply-adds: a part of some 5 us, against about 2 us for a parallel region
 
 
@@ -134,10 +136,14 @@ def k_blocks(taps: int, k: int) -> list[tuple[int, int, int, int, int]]:
     ]
 
 
-def source_of(c: Correlation, shared: bool) -> Source:
-    """Choose how windows are read; ``shared``: parts share pixels, so padding is done once beforehand."""
+def source_of(c: Correlation, shared: bool, copied: bool = False) -> Source:
+    """Choose how windows are read.
+
+    shared: parts share pixels, so padding is done once beforehand.  copied: a part copies its band though it
+    could read it where it is.
+    """
     rows, columns, channels = c.source
-    if fits(c.h, rows) and fits(c.w, columns):
+    if not copied and fits(c.h, rows) and fits(c.w, columns):
         return Source(STRAIGHT, rows * columns * channels, columns * channels, channels, c.inputs, 0, 0, 0, 0)
     top, span_h = window(c.h)
     left, span_w = window(c.w)
@@ -161,6 +167,19 @@ def wanted_parts(macs: float, threads: int) -> int:
     return 1 if threads == 1 else max(1, min(PARTS_PER_THREAD * threads, int(macs // LEAST_PART)))
 
 
+def balanced_parts(units: int, least: int, wanted: int, threads: int) -> int:
+    """Return how many parts, about as many as wanted, give the threads equal shares of so many units."""
+    if wanted <= 1:
+        return max(1, min(least, units))
+    best, score = 1, (0.0, 0, 0)
+    for parts in range(min(least, units), min(units, 2 * wanted) + 1):
+        longest = -(-parts // threads) * -(-units // parts)
+        share = round(units / (threads * longest), 2)
+        if (share, -abs(parts - wanted), parts) > score:
+            best, score = parts, (share, -abs(parts - wanted), parts)
+    return best
+
+
 def cut_correlation(c: Correlation, threads: int, lanes: int) -> Cut:
     """Cut the work so that a part's inputs stay in L2 and every thread gets some.
 
@@ -175,15 +194,20 @@ def cut_correlation(c: Correlation, threads: int, lanes: int) -> Cut:
     # A pixel's own inputs, which neighbours share, and its outputs stay in L2 during a block of the sum.
     per_pixel = (min(c.inputs, K_BLOCK) * max(h.stride for h in c.h) ** 2 + c.outputs) * item
     pixels = max(8 * ROWS, min(MOST_PIXELS, l2 // 2 // per_pixel))
-    pixel_parts = max(1, -(-total // pixels))
-    group_parts = max(1, min(c.groups, -(-wanted // pixel_parts)))
+    pixel_parts = -(-total // pixels)
+    group_parts = balanced_parts(c.groups, 1, -(-wanted // pixel_parts), threads)
     wanted = -(-wanted // group_parts)
     panel_parts = 1
     if total < FEW_PIXELS:
-        panel_parts = max(1, min(-(-c.outputs // (VECTORS * lanes)), -(-wanted // pixel_parts)))
-        wanted = -(-wanted // panel_parts)
-    if pixel_parts < wanted:
-        pixels = max(8 * ROWS, round_up(-(-total // wanted), ROWS))
+        panels = -(-c.outputs // (VECTORS * lanes))
+        panel_parts = balanced_parts(panels, 1, -(-wanted // pixel_parts), threads)
+        wanted = 1 if panel_parts >= threads else -(-wanted // panel_parts)
+    if max(wanted, pixel_parts) > 1 and pixel_parts < max(wanted, MANY_PARTS * threads):
+        # rows of pixels, or tiles of them where a pixel is a row
+        unit = max(w.outputs for w in c.w) if len(c.w) > 1 or c.w[0].outputs > 1 else ROWS
+        units = -(-total // unit)
+        pixel_parts = balanced_parts(units, pixel_parts, max(wanted, pixel_parts), threads)
+        pixels = max(min(pixels, 4 * ROWS), -(-units // pixel_parts) * unit)
     return Cut(pixels, group_parts, panel_parts)
 
 
@@ -315,6 +339,9 @@ def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int) -
     band = round_up(tables.band, lanes)
     panel = width * max(b[3] * (b[1] - b[0]) for b in tables.blocks) if inside else 0
     info[:, PANEL] = band if inside else -1
+    # All panels of a block that stay in L2 pass over a strip of pixels: its outputs are written side by side.
+    block = max(b[3] * (b[1] - b[0]) for b in tables.blocks) * panels * width * (VECTOR_BYTES // lanes)
+    info[:, STRIP] = MOST_PIXELS if inside or block > cache_sizes()[1] // 2 else STRIP_TILES * ROWS
     info[:, SLOTS0], info[:, SLOT] = used, band + panel
     return Plan(
         info, integers(tables.pixels), integers(tables.places), integers(tables.taps),

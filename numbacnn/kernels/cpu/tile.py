@@ -149,9 +149,11 @@ def _sum_loops(
     ``inputs(i, u)`` gives the addresses of the rows' inputs at step ``i + u``; the vectors of weights follow
     one another.  Return the sums and the end of the weights.
     """
-    unrolled = b.sub(end, b.and_(b.sub(end, first), index(UNROLL - 1)))
+    loops = [(1, end)]
+    if tile.rows == ROWS:  # tails are too few to be worth more code
+        loops.insert(0, (UNROLL, b.sub(end, b.and_(b.sub(end, first), index(UNROLL - 1)))))
     at, at_weights = first, weights
-    for unroll, stop in ((UNROLL, unrolled), (1, end)):
+    for unroll, stop in loops:
         loop, after = (b.function.append_basic_block(n) for n in (f"sum{unroll}", f"sum{unroll}_end"))
         before = b.block
         b.cbranch(b.icmp_signed("<", at, stop), loop, after)
