@@ -44,7 +44,7 @@ class _Library(AOTCodeLibrary):
             for thing in (*module.functions, *module.global_variables):
                 if not thing.is_declaration and thing.name != self.entry:
                     thing.linkage = "internal"
-        super()._optimize_final_module()
+            super()._optimize_final_module()
 
 
 class _Codegen(AOTCPUCodegen):

@@ -26,7 +26,6 @@ from .errors import CacheWarning
 
 __all__ = [
     "cache_dir",
-    "called",
     "get_num_threads",
     "inlined",
     "jit",
@@ -47,7 +46,7 @@ _PACKAGE = Path(__file__).parent
 _KEPT_CACHES = 8  # digests kept side by side: several versions or machines may share a folder
 
 
-# Device functions need no wrappers for Python and C to call them by, a third of the time to compile.
+# Device functions need no wrappers for Python and C to call them by.
 _DEVICE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **OPTIONS}
 
 
@@ -62,11 +61,6 @@ def _device(function: Callable, **options: Any) -> Deferred:
 
 def jit(function: Callable) -> Any:
     """Compile a device function: called by kernels, never from Python, kept as a part of them."""
-    return _device(function, forceinline=True)
-
-
-def called(function: Callable) -> Any:
-    """Compile a long device function without arithmetic but in tiles: a call stays, and compiles sooner."""
     return _device(function)
 
 

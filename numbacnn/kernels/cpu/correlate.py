@@ -8,13 +8,13 @@ thread's own scratch, so that the tile has no bounds to check.
 
 from __future__ import annotations
 
-from ..._jit import called, inlined, kernel, run_slots
+from ..._jit import inlined, jit, kernel, run_slots
 from . import plan
 from .simd import VECTOR_BYTES, copy_run, copy_vector, transpose_block, zero_run
 from .tile import ADD, BIAS, ROWS, TAIL, VECTORS, ZERO, conv_tile
 
 
-@called
+@jit
 def fill_band(phase, group, image0, images, top, rows, x, out, at):
     """Copy ``rows`` rows of some images from row ``top`` on into ``out[at:]``, zeros where there are none.
 
@@ -47,7 +47,7 @@ def fill_band(phase, group, image0, images, top, rows, x, out, at):
             at += width * inputs
 
 
-@called
+@jit
 def _pack_rows(w, start, pitch, count, valid, width, out, at):
     """Copy ``count`` rows of ``valid`` neighbouring weights, ``pitch`` apart, zeros up to ``width``."""
     lanes = VECTOR_BYTES // w.itemsize
@@ -64,7 +64,7 @@ def _pack_rows(w, start, pitch, count, valid, width, out, at):
                 target[c] = 0
 
 
-@called
+@jit
 def _pack_columns(w, start, pitch, count, valid, width, out, at):
     """Copy ``valid`` columns of ``count`` neighbouring weights, ``pitch`` apart, as rows: a transposition."""
     lanes = VECTOR_BYTES // w.itemsize
@@ -82,7 +82,7 @@ def _pack_columns(w, start, pitch, count, valid, width, out, at):
                     out[at + i * width + c] = 0
 
 
-@called
+@jit
 def _pack_pixels(phase, weights, number, first, count, panel, width, w, out, at):
     """Pack ``count`` inputs' weights for the channels of each pixel of a block, zeros where none meet."""
     pixels, column0 = phase[plan.PIXELS], panel * VECTORS * (VECTOR_BYTES // w.itemsize)
@@ -99,7 +99,7 @@ def _pack_pixels(phase, weights, number, first, count, panel, width, w, out, at)
                         out[at + i * width + column] = w[start + offset]
 
 
-@called
+@jit
 def _pack_block(phase, weights, block, group, panel, width, valid, w, out, at):
     """Pack one panel of one block of the sum: ``[taps][k][width]``."""
     lanes = VECTOR_BYTES // w.itemsize
@@ -123,13 +123,13 @@ def _pack_block(phase, weights, block, group, panel, width, valid, w, out, at):
             k += count
 
 
-@called
+@jit
 def panel_width(valid, lanes):
     """Return the width of a panel with ``valid`` output channels left: one vector where that is enough."""
     return lanes if valid <= lanes else VECTORS * lanes
 
 
-@called
+@jit
 def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
     """Pack a panel of the kernel, or pad one image of the source."""
     kind, number, group, panel = chores[part]
@@ -168,7 +168,7 @@ def _sweep(vectors, x, x0, pixels, first, end, taps, block, w, w0, y, y0, places
         m += TAIL
 
 
-@called
+@jit
 def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, weights, blocks, table):
     """Compute one part: a band of pixels, for some groups and panels."""
     row = table[part]

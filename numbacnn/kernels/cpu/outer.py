@@ -6,14 +6,14 @@ read once per tile of inputs, and channels-last rows a power of two apart would 
 
 from __future__ import annotations
 
-from ..._jit import called, inlined, jit, kernel, run, run_slots, split
+from ..._jit import inlined, jit, kernel, run, run_slots, split
 from . import outer_plan, plan
 from .correlate import fill_band, panel_width
 from .simd import VECTOR_BYTES, copy_vector
 from .tile import ADD, ROWS, TAIL, VECTORS, ZERO, outer_tile
 
 
-@called
+@jit
 def _pad_chore(slot, part, parts, x, work, phases, chores):
     """Pad one image of the source."""
     _, image, group, _ = chores[part]
@@ -22,7 +22,7 @@ def _pad_chore(slot, part, parts, x, work, phases, chores):
     fill_band(phase, group, image, 1, phase[plan.FILL_TOP], phase[plan.FILL_HEIGHT], x, work, at)
 
 
-@called
+@jit
 def _pack_gradient(dy, dy0, places, count, valid, width, out, at):
     """Pack ``count`` pixels' ``valid`` channels as rows of ``width``, zeros behind them."""
     lanes = VECTOR_BYTES // dy.itemsize
@@ -64,7 +64,7 @@ def _tiles(vectors, u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitc
             )  # fmt: skip
 
 
-@called
+@jit
 def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, shifts, bands, table):
     """Compute one part: some rows and panels of the gradient, over the pixels of one split."""
     row, phase = table[part], phases[0]
