@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..._jit import inlined, jit, kernel, run, run_slots, split
 from . import outer_plan, plan
 from .correlate import fill_band, panel_width
-from .simd import VECTOR_BYTES, copy_vector
+from .simd import VECTOR_BYTES, copy_run, copy_vector
 from .tile import ADD, ROWS, TAIL, VECTORS, ZERO, outer_tile
 
 
@@ -40,6 +40,15 @@ def _pack_gradient(dy, dy0, places, count, valid, width, out, at):
         at += width
 
 
+@jit
+def _gather(x, x0, pixels, count, inputs, out, at):
+    """Copy the inputs of ``count`` pixels side by side, at once where they are neighbours."""
+    joined = count > 0 and pixels[count - 1] - pixels[0] == (count - 1) * inputs
+    step = count if joined else 1
+    for p in range(0, count, step):
+        copy_run(x, x0 + pixels[p], out, at + p * inputs, step * inputs)
+
+
 @inlined
 def _tiles(vectors, u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
     """Tiles u0 .. u1 of the gradient's rows, a panel of so many vectors wide."""
@@ -65,7 +74,7 @@ def _tiles(vectors, u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitc
 
 
 @jit
-def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, shifts, bands, table):
+def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, gathered, shifts, bands, table):
     """Compute one part: some rows and panels of the gradient, over the pixels of one split."""
     row, phase = table[part], phases[0]
     lanes = VECTOR_BYTES // x.itemsize
@@ -78,7 +87,6 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, sh
     out0 = 0 if number < 0 else copies + number * shifts.size * pitch
     scratch = phase[plan.SLOTS0] + slot * phase[plan.SLOT]
     panel_at = scratch + phase[plan.PANEL]
-    source = x if phase[plan.SOURCE] == plan.STRAIGHT else work
     for group in range(row[outer_plan.GROUP_FIRST], row[outer_plan.GROUP_END]):
         mode = ZERO
         for b in range(row[outer_plan.BLOCK_FIRST], row[outer_plan.BLOCK_END]):
@@ -92,6 +100,10 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, sh
                 fill_band(phase, group, image, images, top, height, x, work, scratch)
             else:
                 x0 += group * phase[plan.GROUP] + image * phase[plan.IMAGE] + row0 * phase[plan.ROW]
+            source, windows = x if phase[plan.SOURCE] == plan.STRAIGHT else work, pixels
+            if gathered.size:
+                _gather(x, x0, pixels, count, phase[plan.INPUTS], work, scratch)
+                source, windows, x0 = work, gathered, scratch
             dy0 = image * phase[plan.OUT_IMAGE] + row0 * phase[plan.OUT_ROW] + group * outputs
             for panel in range(row[outer_plan.PANEL_FIRST], row[outer_plan.PANEL_END]):
                 c0 = panel * full
@@ -102,12 +114,12 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, sh
                 column0 = out0 + group * outputs + c0
                 if width > lanes:
                     _tiles(
-                        VECTORS, u0, u1, source, x0, pixels, count, shifts, work, panel_at, out, column0,
+                        VECTORS, u0, u1, source, x0, windows, count, shifts, work, panel_at, out, column0,
                         pitch, mode, valid,
                     )  # fmt: skip
                 else:
                     _tiles(
-                        1, u0, u1, source, x0, pixels, count, shifts, work, panel_at, out, column0, pitch,
+                        1, u0, u1, source, x0, windows, count, shifts, work, panel_at, out, column0, pitch,
                         mode, valid,
                     )  # fmt: skip
             mode = ADD
@@ -144,14 +156,29 @@ def _add_pixels(dw, work, copies, splits, phase, weights):
 
 @kernel
 def outer(
-    team, x, dy, dw, work, copies, splits, phases, pixels, places, shifts, weights, bands, parts, chores
+    team,
+    x,
+    dy,
+    dw,
+    work,
+    copies,
+    splits,
+    phases,
+    pixels,
+    places,
+    gathered,
+    shifts,
+    weights,
+    bands,
+    parts,
+    chores,
 ):
     """``dw[t, k, c] = sum over pixels of x[p + t + k] * dy[p, c]`` by a plan; all arrays but tables are flat.
 
     Reads x and dy whole, writes every element of dw; work is scratch.
     """
     run_slots(team, _pad_chore, chores.shape[0], (x, work, phases, chores))
-    tables = (phases, pixels, places, shifts, bands, parts)
+    tables = (phases, pixels, places, gathered, shifts, bands, parts)
     run_slots(team, _part, parts.shape[0], (x, dy, dw, work, copies, *tables))
     if phases[0, plan.PIXELS] > 1:
         _add_pixels(dw, work, copies, splits, phases[0], weights)

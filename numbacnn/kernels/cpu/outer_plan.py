@@ -23,6 +23,7 @@ from .plan import (
     PHASE_COLUMNS,
     SLOT,
     SLOTS0,
+    STRAIGHT,
     TAPS_MERGED,
     _Tables,
     balanced_parts,
@@ -49,6 +50,7 @@ class OuterPlan:
     """The tables of a weight gradient; as in `Plan`, and:
 
     Attributes:
+        gathered: offset of each pixel in the thread's scratch, where pixels are copied there; else empty.
         shifts: offset, from a pixel's window, of the input of each row of the gradient.
         bands: rows ``image, images, row, rows``: blocks of pixels whose gradient panel stays in L1.
         parts: rows as named above; a unit is a tile's rows of the gradient.
@@ -61,6 +63,7 @@ class OuterPlan:
     phases: np.ndarray
     pixels: np.ndarray
     places: np.ndarray
+    gathered: np.ndarray
     shifts: np.ndarray
     weights: np.ndarray
     bands: np.ndarray
@@ -73,7 +76,7 @@ class OuterPlan:
     @functools.cached_property
     def tables(self) -> Flat:
         """The tables in the order of the kernel's parameters."""
-        offsets = (self.pixels, self.places, self.shifts, self.weights)
+        offsets = (self.pixels, self.places, self.gathered, self.shifts, self.weights)
         return Flat((self.phases, *offsets, self.bands, self.parts, self.chores))
 
 
@@ -95,15 +98,15 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     blocks = bands(c.n, h.outputs, w.outputs, max(pixels, 2 * ROWS))
     total = c.n * h.outputs * w.outputs
     kernel = len(h.taps) * len(w.taps) * c.inputs * c.outputs * c.groups  # elements of a copy
-    splits = max(1, min(SPLITS, total // SPLIT_PIXELS, SPLIT_BYTES // (kernel * item), len(blocks)))
+    least = SPLIT_PIXELS if kernel * item <= l2 // 8 else 2 * SPLIT_PIXELS  # copies leave L2 sooner
+    splits = max(1, min(SPLITS, total // least, SPLIT_BYTES // (kernel * item), len(blocks)))
 
     wanted = wanted_parts(dims.macs, threads)
     wanted = -(-wanted // splits)
     group_parts = balanced_parts(c.groups, 1, wanted, threads)
     panel_parts = balanced_parts(panels, 1, -(-wanted // group_parts), threads)
     shared = group_parts * panel_parts < wanted or panel_parts > 1
-    # Tiles read a few inputs of each pixel, which memory serves badly: a band is copied into L2 first.
-    source = source_of(c, shared, copied=not shared and w.outputs == 1 and h.stride == 1)
+    source = source_of(c, shared)
     tables = _Tables()
     largest = max(blocks, key=lambda b: (b.images, b.rows))
     constants = tables.add(c, source, h, w, largest)
@@ -127,9 +130,14 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     copies = used
     used = round_up(used + (splits if c.block > 1 else splits - 1) * kernel, lanes)
     band = round_up(tables.band, lanes) if source.kind == BAND else 0
+    # Tiles read a few inputs of each pixel, which memory serves badly: those of one tap are gathered in L2.
+    gathered, shape = integers([]), (largest.images, largest.rows, w.outputs)
+    if source.kind == STRAIGHT and len(tables.taps) == 1 and panels >= 2 * panel_parts:
+        gathered = np.arange(int(np.prod(shape))) * c.inputs
+        band = round_up(gathered.size * c.inputs, lanes)
     info[:, SLOTS0], info[:, PANEL] = used, band
-    info[:, SLOT] = slot = band + largest.images * largest.rows * w.outputs * width
+    info[:, SLOT] = slot = band + int(np.prod(shape)) * width
     return OuterPlan(
-        info, integers(tables.pixels), integers(tables.places), shifts, integers(tables.weights),
+        info, integers(tables.pixels), integers(tables.places), gathered, shifts, integers(tables.weights),
         integers(blocks, 4), integers(parts, 9), integers(chores, 4), copies, splits, used + threads * slot,
     )  # fmt: skip

@@ -136,14 +136,10 @@ def k_blocks(taps: int, k: int) -> list[tuple[int, int, int, int, int]]:
     ]
 
 
-def source_of(c: Correlation, shared: bool, copied: bool = False) -> Source:
-    """Choose how windows are read.
-
-    shared: parts share pixels, so padding is done once beforehand.  copied: a part copies its band though it
-    could read it where it is.
-    """
+def source_of(c: Correlation, shared: bool) -> Source:
+    """Choose how windows are read; ``shared``: parts share pixels, so padding is done once beforehand."""
     rows, columns, channels = c.source
-    if not copied and fits(c.h, rows) and fits(c.w, columns):
+    if fits(c.h, rows) and fits(c.w, columns):
         return Source(STRAIGHT, rows * columns * channels, columns * channels, channels, c.inputs, 0, 0, 0, 0)
     top, span_h = window(c.h)
     left, span_w = window(c.w)
