@@ -29,6 +29,7 @@ def test_each_condition_is_measured_in_turns(monkeypatch, capsys):
         return {"cold": 5.0, "cached": 0.5, "peer": 2.0}[kind]
 
     monkeypatch.setattr(startup, "start_to_done", start_to_done)
+    monkeypatch.setattr(startup, "environment", lambda *packages: {"versions": packages})  # no peer needed
     report = startup.run(["step"], "torch", threads=2, rounds=3)
     (row,) = report["rows"]
     assert (row["cold"], row["cached"], row["peer"], row["ratio"]) == (5.0, 0.5, 2.0, 4.0)
