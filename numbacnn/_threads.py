@@ -5,7 +5,7 @@ compiled once; its parts are handed to the pool that Numba ships (OpenMP, TBB or
 one small thunk, in which the threads draw part numbers from a shared counter.  So a slow core draws
 fewer parts, and the serial form of a kernel is the same machine code, called without the pool.
 
-Which part computes what depends on sizes only, so results have the same bits for any number of threads.
+Which thread computes a part does not matter, so results have the same bits for any number of threads.
 """
 
 from __future__ import annotations
@@ -55,20 +55,23 @@ def _cgroup_quota() -> float:
         return math.inf
 
 
+def _affinity() -> int:
+    """CPUs that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _available_cpus() -> int:
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(affinity, _cgroup_quota())))
+    return max(1, math.ceil(min(_affinity(), _cgroup_quota())))
 
 
 def _thread_limit() -> int:
     """Return NUMBA_NUM_THREADS as Numba has it, or would have it once imported."""
     if "numba" in sys.modules:
         return int(sys.modules["numba"].config.NUMBA_NUM_THREADS)
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        return int(os.environ.get("NUMBA_NUM_THREADS", affinity))
+        return int(os.environ.get("NUMBA_NUM_THREADS", _affinity()))
     except ValueError:
-        return affinity  # as Numba does, with a warning
+        return _affinity()  # as Numba does, with a warning
 
 
 @contextlib.contextmanager

@@ -48,20 +48,44 @@ def fill_band(phase, group, image0, images, top, rows, x, out, at):
 
 
 @jit
+def pad_image(phase, group, image, x, work):
+    """Copy one image's group of channels, with zeros around it, to its place in the padded source."""
+    at = phase[plan.FILL_PADDED0] + group * phase[plan.GROUP] + image * phase[plan.IMAGE]
+    fill_band(phase, group, image, 1, phase[plan.FILL_TOP], phase[plan.FILL_HEIGHT], x, work, at)
+
+
+@jit
+def locate(phase, group, image, images, row0, rows, x, work, scratch):
+    """Return where a band's windows start, in x or work; a band read from scratch is copied there first."""
+    x0 = phase[plan.SOURCE0]
+    if phase[plan.SOURCE] == plan.BAND:
+        top = phase[plan.FILL_TOP] + row0 * phase[plan.FILL_STRIDE]
+        height = (rows - 1) * phase[plan.FILL_STRIDE] + phase[plan.FILL_SPAN]
+        fill_band(phase, group, image, images, top, height, x, work, scratch)
+        return x0 + scratch
+    return x0 + group * phase[plan.GROUP] + image * phase[plan.IMAGE] + row0 * phase[plan.ROW]
+
+
+@inlined
+def pack_row(source, start, valid, width, out, at):
+    """Copy ``valid`` neighbouring numbers, zeros behind them up to ``width``, whole vectors."""
+    lanes = VECTOR_BYTES // source.itemsize
+    if valid >= width:
+        for v in range(0, width, lanes):
+            copy_vector(source, start + v, out, at + v)
+    else:
+        given, target = source[start : start + valid], out[at : at + width]
+        for c in range(valid):
+            target[c] = given[c]
+        for c in range(valid, width):
+            target[c] = 0
+
+
+@jit
 def _pack_rows(w, start, pitch, count, valid, width, out, at):
     """Copy ``count`` rows of ``valid`` neighbouring weights, ``pitch`` apart, zeros up to ``width``."""
-    lanes = VECTOR_BYTES // w.itemsize
     for i in range(count):
-        if valid >= width:
-            for v in range(0, width, lanes):
-                copy_vector(w, start + i * pitch + v, out, at + i * width + v)
-        else:
-            source = w[start + i * pitch : start + i * pitch + valid]
-            target = out[at + i * width : at + (i + 1) * width]
-            for c in range(valid):
-                target[c] = source[c]
-            for c in range(valid, width):
-                target[c] = 0
+        pack_row(w, start + i * pitch, valid, width, out, at + i * width)
 
 
 @jit
@@ -145,9 +169,7 @@ def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
             before = at + blocks[b, 4] * width
             _pack_block(phase, weights, blocks[b], group, panel, width, valid, w, work, before)
     else:
-        phase = phases[0]
-        at = phase[plan.FILL_PADDED0] + group * phase[plan.GROUP] + number * phase[plan.IMAGE]
-        fill_band(phase, group, number, 1, phase[plan.FILL_TOP], phase[plan.FILL_HEIGHT], x, work, at)
+        pad_image(phases[0], group, number, x, work)
 
 
 @inlined
@@ -184,14 +206,7 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
     strips = (end - first + phase[plan.STRIP] - 1) // phase[plan.STRIP]
     panel0, panel1 = row[plan.PANEL0], row[plan.PANEL1]
     for group in range(row[plan.GROUP0], row[plan.GROUP1]):
-        x0 = phase[plan.SOURCE0]
-        if phase[plan.SOURCE] == plan.BAND:
-            x0 += scratch
-            top = phase[plan.FILL_TOP] + row0 * phase[plan.FILL_STRIDE]
-            height = (rows - 1) * phase[plan.FILL_STRIDE] + phase[plan.FILL_SPAN]
-            fill_band(phase, group, image, images, top, height, x, work, scratch)
-        else:
-            x0 += group * phase[plan.GROUP] + image * phase[plan.IMAGE] + row0 * phase[plan.ROW]
+        x0 = locate(phase, group, image, images, row0, rows, x, work, scratch)
         source = x if phase[plan.SOURCE] == plan.STRAIGHT else work
         y0 = phase[plan.OUT0] + image * phase[plan.OUT_IMAGE] + row0 * phase[plan.OUT_ROW] + group * outputs
         for b in range(phase[plan.BLOCK0], phase[plan.BLOCK1]):

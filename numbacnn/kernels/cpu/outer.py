@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from ..._jit import inlined, jit, kernel, run, run_slots, split
 from . import outer_plan, plan
-from .correlate import fill_band, panel_width
-from .simd import VECTOR_BYTES, copy_run, copy_vector
+from .correlate import locate, pack_row, pad_image, panel_width
+from .simd import VECTOR_BYTES, copy_run
 from .tile import ADD, ROWS, TAIL, VECTORS, ZERO, outer_tile
 
 
@@ -17,27 +17,14 @@ from .tile import ADD, ROWS, TAIL, VECTORS, ZERO, outer_tile
 def _pad_chore(slot, part, parts, x, work, phases, chores):
     """Pad one image of the source."""
     _, image, group, _ = chores[part]
-    phase = phases[0]
-    at = phase[plan.FILL_PADDED0] + group * phase[plan.GROUP] + image * phase[plan.IMAGE]
-    fill_band(phase, group, image, 1, phase[plan.FILL_TOP], phase[plan.FILL_HEIGHT], x, work, at)
+    pad_image(phases[0], group, image, x, work)
 
 
 @jit
 def _pack_gradient(dy, dy0, places, count, valid, width, out, at):
     """Pack ``count`` pixels' ``valid`` channels as rows of ``width``, zeros behind them."""
-    lanes = VECTOR_BYTES // dy.itemsize
     for p in range(count):
-        start = dy0 + places[p]
-        if valid >= width:
-            for v in range(0, width, lanes):
-                copy_vector(dy, start + v, out, at + v)
-        else:
-            source, target = dy[start : start + valid], out[at : at + width]
-            for c in range(valid):
-                target[c] = source[c]
-            for c in range(valid, width):
-                target[c] = 0
-        at += width
+        pack_row(dy, dy0 + places[p], valid, width, out, at + p * width)
 
 
 @jit
@@ -92,14 +79,7 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, ga
         for b in range(row[outer_plan.BLOCK_FIRST], row[outer_plan.BLOCK_END]):
             image, images, row0, rows = bands[b]
             count = images * rows * phase[plan.COLUMNS]
-            x0 = phase[plan.SOURCE0]
-            if phase[plan.SOURCE] == plan.BAND:
-                x0 += scratch
-                top = phase[plan.FILL_TOP] + row0 * phase[plan.FILL_STRIDE]
-                height = (rows - 1) * phase[plan.FILL_STRIDE] + phase[plan.FILL_SPAN]
-                fill_band(phase, group, image, images, top, height, x, work, scratch)
-            else:
-                x0 += group * phase[plan.GROUP] + image * phase[plan.IMAGE] + row0 * phase[plan.ROW]
+            x0 = locate(phase, group, image, images, row0, rows, x, work, scratch)
             source, windows = x if phase[plan.SOURCE] == plan.STRAIGHT else work, pixels
             if gathered.size:
                 _gather(x, x0, pixels, count, phase[plan.INPUTS], work, scratch)
@@ -156,23 +136,9 @@ def _add_pixels(dw, work, copies, splits, phase, weights):
 
 @kernel
 def outer(
-    team,
-    x,
-    dy,
-    dw,
-    work,
-    copies,
-    splits,
-    phases,
-    pixels,
-    places,
-    gathered,
-    shifts,
-    weights,
-    bands,
-    parts,
-    chores,
-):
+    team, x, dy, dw, work, copies, splits, phases, pixels, places, gathered, shifts, weights, bands, parts,
+    chores
+):  # fmt: skip
     """``dw[t, k, c] = sum over pixels of x[p + t + k] * dy[p, c]`` by a plan; all arrays but tables are flat.
 
     Reads x and dy whole, writes every element of dw; work is scratch.

@@ -25,7 +25,7 @@ from .plan import (
     SLOTS0,
     STRAIGHT,
     TAPS_MERGED,
-    _Tables,
+    Tables,
     balanced_parts,
     bands,
     cache_sizes,
@@ -107,7 +107,7 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     panel_parts = balanced_parts(panels, 1, -(-wanted // group_parts), threads)
     shared = group_parts * panel_parts < wanted or panel_parts > 1
     source = source_of(c, shared)
-    tables = _Tables()
+    tables = Tables()
     largest = max(blocks, key=lambda b: (b.images, b.rows))
     constants = tables.add(c, source, h, w, largest)
     info = np.zeros((1, PHASE_COLUMNS), np.int64)

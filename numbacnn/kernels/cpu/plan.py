@@ -2,7 +2,8 @@
 
 A plan turns `ConvDims` into tables of integers: where each output pixel's window starts, where the taps
 lie, how the sum over k is blocked, how the work is cut into parts, and how much workspace it takes.
-The kernels in ``conv.py`` walk the tables and know nothing of strides, pads, dilation or passes.
+The loops in ``correlate.py`` and ``outer.py`` walk the tables and know nothing of strides, pads, dilation or
+passes.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ K_BLOCK = 512  # inputs summed before moving on: a packed panel of them stays ne
 PARTS_PER_THREAD = 3  # so that a thread that the system holds up leaves its share to the others
 MOST_PIXELS = 4096  # in a part, for the size of the tables
 FEW_PIXELS = 512  # in all: fewer do not pay for packing the kernel beforehand
-STRIP_TILES = 4
+STRIP_TILES = 4  # tiles of pixels over which all panels pass, where the panels stay in L2
 MANY_PARTS = 8  # per thread: an uneven last round does not matter any more
 LEAST_PART = 1 << 19  # multiply-adds: a part of some 5 us, against about 2 us for a parallel region
 
@@ -239,7 +240,7 @@ def integers(values: Any, columns: int = 0) -> np.ndarray:
     return array.reshape(-1, columns) if columns else array
 
 
-class _Tables:
+class Tables:
     """The tables of a plan while its phases are added."""
 
     def __init__(self) -> None:
@@ -310,7 +311,7 @@ def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int) -
     # A panel of the kernel that two parts at most read is packed there, just before; else once, beforehand.
     inside = max(map(len, cuts)) <= 2
 
-    tables, parts, chores = _Tables(), [], []
+    tables, parts, chores = Tables(), [], []
     info = np.zeros((len(phases), PHASE_COLUMNS), np.int64)
     for p, ((h, w), phase_bands) in enumerate(zip(phases, cuts, strict=True)):
         largest = max(phase_bands, key=lambda b: (b.images, b.rows))

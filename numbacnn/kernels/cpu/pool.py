@@ -164,9 +164,8 @@ def _route_part(part, parts, x, y, dy, dx, bands, visits, groups, sizes):
                 visits[v, 2],
                 visits[v, 3],
             )
-            clean = clear(
-                dx, clean, x_image + visits[v, 4]
-            )  # just before it is added to, so it is in the cache
+            # just before it is added to, so that it is in the cache
+            clean = clear(dx, clean, x_image + visits[v, 4])
             for j in range(groups.shape[0]):
                 target, active, at, cols = (
                     y_row + groups[j, 0],

@@ -1,4 +1,4 @@
-"""Vectors: the one file that knows LLVM.
+"""Vectors: what the tiles use of LLVM.
 
 What the host offers (vector width, number of registers) and the few vector operations that the tiles
 are written with.  A vector is as wide as the host's registers: 16 floats with AVX-512, 8 with AVX2,
