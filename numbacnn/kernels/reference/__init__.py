@@ -1,0 +1,65 @@
+"""The oracle: every kernel in plain NumPy and float64, as slow and as obvious as its formula.
+
+Arrays are C-contiguous and channels last; all of a call have one element type, float32 or float64, but for
+integer targets and masks. Each function writes its last array arguments, computes in float64 whatever the
+element type, and validates nothing. The kernels in ``kernels/cpu`` have the same names and parameters.
+"""
+
+from .conv import conv_backward_data, conv_backward_weights, conv_forward
+from .dense import dense_backward_data, dense_backward_weights, dense_forward
+from .elementwise import (
+    add,
+    bias_backward,
+    dropout_backward,
+    dropout_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    tanh_backward,
+    tanh_forward,
+)
+from .pool import avg_pool_backward, avg_pool_forward, max_pool_backward, max_pool_forward
+from .softmax import (
+    mean_squared_error_backward,
+    mean_squared_error_forward,
+    softmax_backward,
+    softmax_cross_entropy_backward,
+    softmax_cross_entropy_forward,
+    softmax_forward,
+)
+from .update import adam_update, add_penalty, penalty_value, rmsprop_update, sgd_update
+
+__all__ = [
+    "adam_update",
+    "add",
+    "add_penalty",
+    "avg_pool_backward",
+    "avg_pool_forward",
+    "bias_backward",
+    "conv_backward_data",
+    "conv_backward_weights",
+    "conv_forward",
+    "dense_backward_data",
+    "dense_backward_weights",
+    "dense_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "max_pool_backward",
+    "max_pool_forward",
+    "mean_squared_error_backward",
+    "mean_squared_error_forward",
+    "penalty_value",
+    "relu_backward",
+    "relu_forward",
+    "rmsprop_update",
+    "sgd_update",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "softmax_backward",
+    "softmax_cross_entropy_backward",
+    "softmax_cross_entropy_forward",
+    "softmax_forward",
+    "tanh_backward",
+    "tanh_forward",
+]
