@@ -7,8 +7,9 @@ from pathlib import Path
 _GIB = 1 << 30
 
 
-def _flag(variable: str) -> bool:
-    return os.environ.get(variable, "").strip().lower() not in ("", "0", "false", "no", "off")
+def _flag(variable: str, default: bool = False) -> bool:
+    given = os.environ.get(variable, "").strip().lower()
+    return default if not given else given not in ("0", "false", "no", "off")
 
 
 def _memory_bytes() -> int:
@@ -38,17 +39,22 @@ class Config:
             ``NUMBACNN_CHECK_FINITE`` (``1`` switches it on); off by default.
         pool_limit_bytes: bytes that the buffer pool keeps for reuse at most; buffers in use do not count.
             Starts from ``NUMBACNN_POOL_LIMIT_BYTES``; by default a quarter of the memory, at most 4 GiB.
+        winograd: float32 convolutions may use Winograd's method where it is faster. Its error is about ten
+            times that of the direct method, some 1e-6 to 1e-5 of the largest output. Starts from
+            ``NUMBACNN_WINOGRAD`` (``0`` forbids it); on by default.
 
     """
 
-    __slots__ = ("check_finite", "pool_limit_bytes")
+    __slots__ = ("check_finite", "pool_limit_bytes", "winograd")
 
     def __init__(self) -> None:
         self.check_finite: bool = _flag("NUMBACNN_CHECK_FINITE")
         self.pool_limit_bytes: int = _pool_limit()
+        self.winograd: bool = _flag("NUMBACNN_WINOGRAD", default=True)
 
     def __repr__(self) -> str:
-        return f"Config(check_finite={self.check_finite}, pool_limit_bytes={self.pool_limit_bytes})"
+        values = ", ".join(f"{name}={getattr(self, name)}" for name in self.__slots__)
+        return f"Config({values})"
 
 
 config = Config()

@@ -18,6 +18,16 @@ Operand = Tensor | ArrayLike
 _FLOATS = frozenset([np.dtype(np.float32), np.dtype(np.float64)])
 
 
+def _readable(value: Any, name: str) -> NDArray:
+    """The array of an argument that is only read: unlike a tensor's, it need not be writable."""
+    if type(value) is Tensor:
+        return value.numpy()
+    if type(value) is np.ndarray and value.dtype in _FLOATS and value.flags.c_contiguous:
+        if value.flags.aligned and value.dtype.isnative:
+            return value
+    return as_tensor(value, name=name).numpy()
+
+
 def operands(name: str, labels: tuple[str, ...], *values: Any) -> list[NDArray]:
     """The arrays of the arguments, which must share one floating-point type.
 
@@ -33,7 +43,7 @@ def operands(name: str, labels: tuple[str, ...], *values: Any) -> list[NDArray]:
         DTypeError: the first is neither float32 nor float64, or another differs from it.
 
     """
-    arrays = [v.numpy() if type(v) is Tensor else as_tensor(v, name=name).numpy() for v in values]
+    arrays = [_readable(v, name) for v in values]
     dtype = arrays[0].dtype
     if dtype not in _FLOATS:
         expected, got = f"{labels[0]} of float32 or float64", str(dtype)

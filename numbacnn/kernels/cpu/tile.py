@@ -39,6 +39,7 @@ from .simd import (
 
 ROWS, VECTORS = (12, 2) if REGISTERS >= 32 else (6, 2)
 TAIL = 4 if REGISTERS >= 32 else 2
+MIDDLE = 2 * TAIL  # the fewest rows whose sums cover the latency of the multiply-add
 UNROLL = 4
 
 # Where the sums start: at zero, at the bias, or at what the output holds (the sum goes on).

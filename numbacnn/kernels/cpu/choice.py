@@ -1,0 +1,97 @@
+"""Which algorithm computes a pass of a convolution: predicted from counts of operations.
+
+Costs are counted in vector multiply-adds of one thread.  The choice depends on sizes and dtype alone, never
+on the number of threads, so that results keep their bits.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+from ...dims import ConvDims
+from .plan import round_up
+from .tile import VECTORS
+
+PASSES = ("forward", "data", "weights")
+
+# Measured in bench.conv: the fraction of the peak that the register tile reaches within each method, and what
+# the transforms of a tile cost per vector of channels, with their loads and stores.
+DIRECT_SPEED, WINOGRAD_SPEED = 0.85, 0.8
+TILE_COST = {4: 420.0, 2: 180.0}
+KERNEL_COST = {4: 260.0, 2: 120.0}
+LEAST_GAIN = 1.1
+
+
+class Choice(NamedTuple):
+    """An algorithm, and what it is predicted to cost."""
+
+    algorithm: str  # "direct" or "winograd"
+    m: int  # outputs of a tile along an axis, where the algorithm has tiles
+    cost: float  # vector multiply-adds
+    least: float  # those of the direct method, without any loss
+
+    @property
+    def peak(self) -> float:
+        """Predicted fraction of the multiply-add peak, counted as the direct method's operations."""
+        return self.least / self.cost if self.cost else 0.0
+
+
+def _vectors(channels: int, lanes: int) -> int:
+    """Return the vectors that a panel of channels takes in the tile."""
+    return -(-channels // lanes)
+
+
+def _channels(dims: ConvDims, pass_: str) -> tuple[int, int]:
+    inputs, outputs = dims.c_in // dims.groups, dims.c_out // dims.groups
+    return (outputs, inputs) if pass_ == "data" else (inputs, outputs)
+
+
+def winograd_fits(dims: ConvDims) -> bool:
+    """Tell whether Winograd's method computes such a convolution: 3 by 3, of stride 1."""
+    return dims.k_ == (3, 3) and dims.stride_ == (1, 1)
+
+
+def _tiles(dims: ConvDims, pass_: str, m: int) -> int:
+    sizes = dims.in_ if pass_ == "data" else dims.out_
+    tiles = dims.n
+    for size, dilation in zip(sizes, dims.dilation_, strict=True):
+        whole, more = divmod(size, dilation)
+        tiles *= more * -(-(whole + 1) // m) + (dilation - more) * -(-whole // m)
+    return tiles
+
+
+def winograd_cost(dims: ConvDims, pass_: str, m: int, lanes: int, kept: bool = False) -> float:
+    """Return the vector multiply-adds that a pass by F(m x m, 3 x 3) costs."""
+    inputs, outputs = _channels(dims, pass_)
+    width, points = VECTORS * lanes, (m + 2) ** 2
+    tiles = _tiles(dims, pass_, m)
+    out_vectors, in_vectors = round_up(outputs, width) // lanes, round_up(inputs, width) // lanes
+    products = tiles * points * inputs * out_vectors
+    if pass_ == "weights":
+        products = tiles * points * in_vectors * lanes * out_vectors
+    transforms = tiles * (in_vectors + out_vectors) * TILE_COST[m]
+    kernel = 0.0 if kept else inputs * out_vectors * KERNEL_COST[m]
+    return dims.groups * (products / WINOGRAD_SPEED + transforms + kernel)
+
+
+def direct_cost(dims: ConvDims, pass_: str, lanes: int) -> float:
+    """Return the vector multiply-adds that a pass by the direct method costs."""
+    inputs, outputs = _channels(dims, pass_)
+    pixels = dims.n * math.prod(dims.out_)
+    return dims.groups * pixels * math.prod(dims.k_) * inputs * _vectors(outputs, lanes) / DIRECT_SPEED
+
+
+@functools.lru_cache(maxsize=4096)
+def choose(dims: ConvDims, pass_: str, lanes: int, winograd: bool, kept: bool = False) -> Choice:
+    """Choose the algorithm of a pass: ``winograd`` says whether Winograd's method is allowed."""
+    direct = direct_cost(dims, pass_, lanes)
+    least = dims.macs / lanes
+    choices = [Choice("direct", 0, direct, least)]
+    if winograd and winograd_fits(dims):
+        for m in (4, 2):
+            cost = winograd_cost(dims, pass_, m, lanes, kept)
+            if LEAST_GAIN * cost < direct:
+                choices.append(Choice("winograd", m, cost, least))
+    return min(choices, key=lambda c: c.cost)

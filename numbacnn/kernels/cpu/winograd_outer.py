@@ -1,0 +1,170 @@
+"""The weight gradient of 3 by 3 kernels of stride 1 by Winograd's method, transposed.
+
+``dg = G' [sum over tiles of (B' d B) * (A dy A')] G``: the forward pass's transforms turned around (Lavin and
+Gray, arXiv:1509.09308, section 4; each step is linear, so its transpose gives the gradient).  For each of the
+(m + 2)^2 points the sum over tiles is an outer product by the register tile.
+"""
+
+from __future__ import annotations
+
+from ..._jit import jit, kernel, run_slots
+from . import winograd_outer_plan as plan
+from .simd import VECTOR_BYTES, zero_run
+from .tile import ADD, MIDDLE, ROWS, VECTORS, ZERO, outer_tile
+from .transforms import (
+    KERNEL2_TURNED,
+    KERNEL4_TURNED,
+    OUTPUTS2_TURNED,
+    OUTPUTS4_TURNED,
+    pass_line,
+    read_line,
+    write_line,
+)
+from .winograd import place, transform_inputs
+
+
+@jit
+def _transform_gradient(s, h, w, dy, y0, work, at, step, y_panel, scratch):
+    """Write ``A dy A'`` of a tile: point e to ``work[at + e step :]``, panels of channels y_panel apart."""
+    m, channels = s[plan.M], s[plan.OUTPUTS]
+    width = VECTORS * (VECTOR_BYTES // work.itemsize)
+    square, blank = scratch + s[plan.SQUARE0], scratch + s[plan.SPARE0]
+    row, column = s[plan.DILATION_H] * s[plan.Y_ROW], s[plan.DILATION_W] * s[plan.Y_COLUMN]
+    y0 += h[plan.OUT0] * s[plan.Y_ROW] + w[plan.OUT0] * s[plan.Y_COLUMN]
+    zero_run(work, blank, plan.CHANNELS)
+    for c in range(0, channels, plan.CHANNELS):
+        count = min(plan.CHANNELS, channels - c)
+        for j in range(m):
+            high = h[plan.VALID] if j < w[plan.VALID] else 0
+            first, to, pitch = y0 + c + j * column, square + j * plan.CHANNELS, m * plan.CHANNELS
+            if m == 4:
+                read_line(OUTPUTS4_TURNED, dy, first, row, 0, high, work, blank, work, to, pitch, count)
+            else:
+                read_line(OUTPUTS2_TURNED, dy, first, row, 0, high, work, blank, work, to, pitch, count)
+        panels = (count + width - 1) // width
+        for i in range(m + 2):
+            first, to = square + i * m * plan.CHANNELS, at + c // width * y_panel + i * (m + 2) * step
+            if m == 4:
+                pass_line(OUTPUTS4_TURNED, work, first, plan.CHANNELS, work, to, step, y_panel, panels)
+            else:
+                pass_line(OUTPUTS2_TURNED, work, first, plan.CHANNELS, work, to, step, y_panel, panels)
+
+
+@jit
+def _restore_kernel(s, input_, channels, work, at, bias, dw, dw0, scratch):
+    """Write ``G' S G`` of one input, some neighbouring outputs, to the nine taps of the gradient."""
+    m = s[plan.M]
+    width = VECTORS * (VECTOR_BYTES // work.itemsize)
+    square, spare = scratch + s[plan.SQUARE0], scratch + s[plan.SPARE0]
+    pitch, step = (m + 2) * plan.CHANNELS, s[plan.S_STEP]
+    tap = s[plan.W_TAP]
+    dw0 += input_ * s[plan.W_INPUT]
+    for c in range(0, channels, plan.CHANNELS):
+        count = min(plan.CHANNELS, channels - c)
+        panels = (count + width - 1) // width
+        for j in range(m + 2):
+            first, to = at + c + j * step, square + j * plan.CHANNELS
+            if m == 4:
+                pass_line(KERNEL4_TURNED, work, first, (m + 2) * step, work, to, pitch, width, panels)
+            else:
+                pass_line(KERNEL2_TURNED, work, first, (m + 2) * step, work, to, pitch, width, panels)
+        for i in range(3):
+            first, to = square + i * pitch, dw0 + 3 * i * tap + c
+            if m == 4:
+                write_line(
+                    KERNEL4_TURNED, work, first, plan.CHANNELS, bias, 0, dw, to, tap, 3, work, spare, count
+                )
+            else:
+                write_line(
+                    KERNEL2_TURNED, work, first, plan.CHANNELS, bias, 0, dw, to, tap, 3, work, spare, count
+                )
+
+
+@jit
+def _transform_part(slot, part, parts, x, dy, work, s, rows, columns, table, tile0):
+    """Transform some tiles of a chunk, which begins at tile0: ``[point][panel][tile][width]``."""
+    group, first, end = table[part]
+    width = VECTORS * (VECTOR_BYTES // work.itemsize)
+    y_panel, scratch = s[plan.TILES] * width, s[plan.SLOTS0] + slot * s[plan.SLOT]
+    v0, g0 = s[plan.V0] + group * s[plan.V_GROUP], s[plan.G0] + group * s[plan.G_GROUP]
+    for t in range(first, min(end, s[plan.ALL_TILES] - tile0)):
+        image, h, w = place(s, rows, columns, tile0 + t)
+        x0 = image * s[plan.X_IMAGE] + group * s[plan.INPUTS]
+        transform_inputs(s, h, w, x, x0, work, v0 + t * width, s[plan.V_STEP], y_panel, scratch)
+        y0 = image * s[plan.Y_IMAGE] + group * s[plan.OUTPUTS]
+        _transform_gradient(s, h, w, dy, y0, work, g0 + t * width, s[plan.G_STEP], y_panel, scratch)
+
+
+@jit
+def _outer(work, v0, pixels, count, shifts, g0, s0, pitch, mode):
+    """``S[i, c] (+)= sum over tiles t of V[t, i] G[t, c]`` for a panel of inputs and one of outputs."""
+    width = VECTORS * (VECTOR_BYTES // work.itemsize)
+    row = 0
+    while width - row >= ROWS:
+        outer_tile(
+            ROWS, VECTORS, True, work, v0, pixels, 0, count, shifts, row, width, work, g0, work, s0, pitch,
+            mode, width,
+        )  # fmt: skip
+        row += ROWS
+    while row < width:
+        outer_tile(
+            MIDDLE, VECTORS, False, work, v0, pixels, 0, count, shifts, row, width, work, g0, work, s0, pitch,
+            mode, width,
+        )  # fmt: skip
+        row += MIDDLE
+
+
+@jit
+def _products_part(slot, part, parts, bias, dw, work, s, pixels, shifts, table, tile0):
+    """Add the outer products of a chunk's tiles at some points for some panels of inputs and outputs."""
+    group, e0, e1, in0, in1, out0, out1 = table[part]
+    width = VECTORS * (VECTOR_BYTES // work.itemsize)
+    kept = s[plan.CHUNKS] > 1
+    scratch = s[plan.SLOTS0] + slot * s[plan.SLOT]
+    v0, g0 = s[plan.V0] + group * s[plan.V_GROUP], s[plan.G0] + group * s[plan.G_GROUP]
+    if kept:
+        s0, first_in, first_out = s[plan.S0] + group * s[plan.S_GROUP], 0, 0
+    else:
+        s0, first_in, first_out = scratch + s[plan.BLOCK0], in0, out0
+    count, mode = min(s[plan.TILES], s[plan.ALL_TILES] - tile0), ZERO if tile0 == 0 else ADD
+    y_panel, pitch = s[plan.TILES] * width, s[plan.S_PITCH]
+    for e in range(e0, e1):
+        for i in range(in0, in1):
+            for o in range(out0, out1):
+                at = s0 + e * s[plan.S_STEP] + (i - first_in) * width * pitch + (o - first_out) * width
+                _outer(
+                    work, v0 + e * s[plan.V_STEP] + i * y_panel, pixels, count, shifts,
+                    g0 + e * s[plan.G_STEP] + o * y_panel, at, pitch, mode,
+                )  # fmt: skip
+    if not kept:
+        channels = min(out1 * width, s[plan.OUTPUTS]) - out0 * width
+        dw0 = group * s[plan.W_GROUP] + out0 * width
+        for i in range(in0 * width, min(in1 * width, s[plan.INPUTS])):
+            _restore_kernel(s, i, channels, work, s0 + (i - in0 * width) * pitch, bias, dw, dw0, scratch)
+
+
+@jit
+def _results_part(slot, part, parts, bias, dw, work, s, table):
+    """Transform the sums of some inputs back."""
+    group, first, end = table[part]
+    s0, scratch = s[plan.S0] + group * s[plan.S_GROUP], s[plan.SLOTS0] + slot * s[plan.SLOT]
+    for i in range(first, end):
+        at, dw0 = s0 + i * s[plan.S_PITCH], group * s[plan.W_GROUP]
+        _restore_kernel(s, i, s[plan.OUTPUTS], work, at, bias, dw, dw0, scratch)
+
+
+@kernel
+def winograd_outer(
+    team, x, dy, bias, dw, work, s, rows, columns, pixels, shifts, transforms, products, results
+):  # fmt: skip
+    """``dw[t, k, c] = sum over pixels of x[p + t, k] * dy[p, c]`` by a plan; all arrays but tables are flat.
+
+    Reads x and dy whole, writes every element of dw; bias holds zeros, as many as outputs; work is scratch.
+    """
+    tiles = (s, rows, columns, transforms)
+    for chunk in range(s[plan.CHUNKS]):
+        tile0 = chunk * s[plan.TILES]
+        run_slots(team, _transform_part, transforms.shape[0], (x, dy, work, *tiles, tile0))
+        tables = (s, pixels, shifts, products, tile0)
+        run_slots(team, _products_part, products.shape[0], (bias, dw, work, *tables))
+    run_slots(team, _results_part, results.shape[0], (bias, dw, work, s, results))
