@@ -64,11 +64,14 @@ class Problem:
         return cls(conv, dims, *(rng.standard_normal(shape, dtype=np.float32) for shape in shapes))
 
     def ours(self, pass_: str, *, keep_weights: bool = False) -> Callable[[], Any]:
-        """The pass through the functional layer; a kernel that cannot change is one to keep packed."""
+        """The pass through the functional layer; a kernel that cannot change is one to keep packed.
+
+        That is inference: in training kernels change from pass to pass, so gradients are spared it.
+        """
         from numbacnn import functional
 
         d, w = self.dims, self.w
-        if keep_weights:
+        if keep_weights and pass_ == "forward":
             w = w.copy()  # itself read-only, not a view of what someone may write to
             w.flags.writeable = False
         options = {
@@ -118,7 +121,7 @@ class Settings:
     threads: int | None = None  # of both sides; None for all
     rounds: int = 7
     turn_seconds: float = 0.03
-    keep_weights: bool = False  # our kernels are read-only
+    keep_weights: bool = False  # forward, as in inference: both sides may keep packed kernels
 
 
 def measure(
@@ -168,11 +171,12 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return cells
 
 
-def _peer(problem: Problem, kind: str, threads: int) -> Any:
+def _peer(problem: Problem, settings: Settings, threads: int) -> Any:
     """The problem in the peer's hands, or None for no peer; UnsupportedError where it has none."""
-    if kind == "torch":
-        return TorchConv(problem.dims, problem.x, problem.w, problem.dy)
-    return NcnnConv(problem.dims, problem.x, problem.w, threads) if kind == "ncnn" else None
+    dims, x, w = problem.dims, problem.x, problem.w
+    if settings.peer == "torch":
+        return TorchConv(dims, x, w, problem.dy, keep_weights=settings.keep_weights)
+    return NcnnConv(dims, x, w, threads) if settings.peer == "ncnn" else None
 
 
 def begin(settings: Settings) -> dict[str, Any]:
@@ -202,7 +206,7 @@ def measure_all(
         for set_, conv, batch in ((s, c, n) for s in sets for n in settings.batches for c in sets[s]):
             problem, unsupported, other = Problem.of(conv, batch), "", None
             try:
-                other = _peer(problem, settings.peer, report["threads"])
+                other = _peer(problem, settings, report["threads"])
             except UnsupportedError as error:
                 unsupported = str(error)
             for pass_ in settings.passes:
@@ -233,7 +237,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pass", dest="pass_", choices=(*PASSES, "all"), default="forward")
     parser.add_argument("--batch", type=int, nargs="+", default=[1])
     parser.add_argument("--threads", type=int, default=None, help="of both sides (default: all)")
-    parser.add_argument("--keep-weights", action="store_true", help="our kernels are read-only: kept packed")
+    parser.add_argument("--keep-weights", action="store_true", help="forward: both sides keep packed kernels")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each side per shape")
     parser.add_argument("--turn", type=float, default=0.03, metavar="SECONDS", help="length of a turn")
     parser.add_argument("--json", metavar="FILE", help="write all figures there too, after every shape")

@@ -175,7 +175,7 @@ def markdown(report: dict[str, Any]) -> str:
     peer, threads = report["peer"], report["threads"]
     peaks = sorted({f"{r['peak'] / 1e9:.0f}" for r in report["rows"]}, key=float)
     peak = peaks[0] if len(peaks) == 1 else f"{peaks[0]} to {peaks[-1]}"
-    kept = ", kernels read-only, so that packed forms are kept" if report["keep_weights"] else ""
+    kept = ", kernels kept packed in the forward pass" if report["keep_weights"] else ""
     head = f"{threads} thread{'s'[: threads != 1]}, multiply-add peak {peak} GF/s{kept}. "
     head += "GF/s of numbacnn (their fraction of the peak)"
     head += f", of {PEERS[peer]}, and the ratio of times:" if peer != "none" else ":"

@@ -62,10 +62,23 @@ def test_beside_the_peer_the_geomean_comes_last(capsys, tmp_path):
         assert row["format"] in ("contiguous", "channels_last")
 
 
-def test_the_peer_computes_the_same_with_every_padding():
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_peer_computes_the_same_with_every_padding(keep):
     pytest.importorskip("torch")
-    report = run({"tiny": TINY}, peer="torch")
+    report = run({"tiny": TINY}, peer="torch", keep_weights=keep)
     assert len(report["rows"]) == 3 * len(TINY)
+
+
+def test_pytorch_s_rearranged_kernel_gives_the_same():
+    torch = pytest.importorskip("torch")
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("PyTorch without oneDNN")
+    for c in TINY:
+        problem = bench_conv.Problem.of(c, 2)
+        peer = bench_conv.TorchConv(problem.dims, problem.x, problem.w, problem.dy, keep_weights=True)
+        with torch.inference_mode():
+            result = peer.result("forward", peer._prepacked())
+        np.testing.assert_allclose(result, problem.truth("forward"), rtol=0, atol=1e-4)
 
 
 def test_ncnn_computes_the_same_with_every_geometry():
@@ -122,7 +135,7 @@ def test_kept_weights_are_read_only(monkeypatch):
 
     monkeypatch.setattr(functional, "conv_forward", recorded)
     for keep in (False, True):
-        run({"tiny": TINY[:1]}, passes=("forward",), keep_weights=keep)
+        run({"tiny": TINY[:1]}, keep_weights=keep)
         assert set(writeable) == {not keep}
         writeable.clear()
 
