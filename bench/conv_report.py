@@ -80,10 +80,9 @@ def _print_unsupported(report: dict[str, Any]) -> None:
     missing = report["unsupported"]
     if missing:
         print(f"\nnot supported, left out: {len(missing)} of {len(report['rows']) + len(missing)}")
-    for (error,), rows in _grouped(missing, "error"):
-        names = list(dict.fromkeys(f"{r['set']} {r['name']}" for r in rows))
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        print(f"  {names[0]}{more}: {error}")
+    for (set_, pass_), rows in _grouped(missing, "set", "pass"):
+        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        print(f"  {set_} {pass_}: {rows[0]['name']}{more}: {rows[0]['error']}")
 
 
 def _print_sets(report: dict[str, Any]) -> None:

@@ -154,7 +154,7 @@ def test_what_raises_is_left_out(monkeypatch, capsys):
     summarise(report)
     out = capsys.readouterr().out
     assert "not supported, left out: 1 of 2" in out
-    assert "tiny plain: not today" in out
+    assert "tiny forward: plain: not today" in out
 
 
 def test_an_empty_choice_is_an_error():
