@@ -1,10 +1,12 @@
 """Convolution forward and gradients over the shapes of published networks, beside a peer.
 
     python -m bench.conv --peer torch --set resnet_50 --pass all --batch 1 --threads 2
+    python -m bench.conv --peer ncnn --keep-weights --set vgg_19 resnet_50 --kernel 3 --stride 1
 
 Checks every result first.  Then times ours and the peer in turns and prints GFLOP/s (two operations a
 multiply-add, those with padding counted), the fraction of the machine's measured multiply-add peak, and the
-ratio of the two medians; above 1 we are faster.
+ratio of the two medians; above 1 we are faster.  `--json FILE` is written after every shape, so that what was
+measured outlives an interruption, and `--append` goes on with it.
 """
 
 from __future__ import annotations
@@ -12,20 +14,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench import truth
+from bench.conv_report import PASSES, markdown, put, read_earlier, summarise
 from bench.peak import machine_peak
-from bench.report import Table, geomean, milliseconds, write_json
+from bench.peer_ncnn import NcnnConv, UnsupportedError, require_ncnn
+from bench.peer_torch import TorchConv
+from bench.report import Table, milliseconds, write_json
 from bench.shapes import SETS, Conv
 from bench.timing import environment, interleave, keep_freed_pages, require_torch, set_threads
 from numbacnn.dims import ConvDims
-
-PASSES = ("forward", "data", "weights")
+from numbacnn.errors import NumbaCNNError
 
 #: float32 sums of up to some 100,000 random terms, relative to the largest output.
 TOLERANCE = 1e-4
@@ -58,11 +63,17 @@ class Problem:
         shapes = (dims.input_shape, dims.kernel_shape, dims.output_shape)
         return cls(conv, dims, *(rng.standard_normal(shape, dtype=np.float32) for shape in shapes))
 
-    def ours(self, pass_: str) -> Callable[[], Any]:
-        """The pass through the functional layer."""
+    def ours(self, pass_: str, *, keep_weights: bool = False) -> Callable[[], Any]:
+        """The pass through the functional layer; a kernel that cannot change is one to keep packed.
+
+        That is inference: in training kernels change from pass to pass, so gradients are spared it.
+        """
         from numbacnn import functional
 
-        d = self.dims
+        d, w = self.dims, self.w
+        if keep_weights and pass_ == "forward":
+            w = w.copy()  # itself read-only, not a view of what someone may write to
+            w.flags.writeable = False
         options = {
             "stride": d.stride_,
             "padding": self.conv.padding,
@@ -70,9 +81,9 @@ class Problem:
             "groups": d.groups,
         }
         if pass_ == "forward":
-            return lambda: functional.conv_forward(self.x, self.w, **options)
+            return lambda: functional.conv_forward(self.x, w, **options)
         if pass_ == "data":
-            return lambda: functional.conv_backward_data(self.dy, self.w, d.input_shape, **options)
+            return lambda: functional.conv_backward_data(self.dy, w, d.input_shape, **options)
         return lambda: functional.conv_backward_weights(self.x, self.dy, d.kernel_shape, **options)
 
     def truth(self, pass_: str) -> np.ndarray:
@@ -100,18 +111,32 @@ def _check(problem: Problem, pass_: str, sides: dict[str, np.ndarray]) -> float:
     return errors["ours"]
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What is measured of each convolution, beside whom, and for how long."""
+
+    peer: str = "none"  # or "torch", "ncnn"
+    passes: Sequence[str] = tuple(PASSES)
+    batches: Sequence[int] = (1,)
+    threads: int | None = None  # of both sides; None for all
+    rounds: int = 7
+    turn_seconds: float = 0.03
+    keep_weights: bool = False  # forward, as in inference: both sides may keep packed kernels
+
+
 def measure(
-    problem: Problem, pass_: str, peer: Any = None, *, rounds: int = 7, turn_seconds: float = 0.03
+    problem: Problem, pass_: str, peer: Any = None, settings: Settings = Settings()
 ) -> dict[str, Any]:
     """Check one pass of one problem, then time it; a JSON-able row.
 
-    ``peer`` is a TorchConv of the same problem, or None.  Times are in seconds, rates in operations a second.
-    Raises WrongResultError where a side's result is wrong.
+    ``peer`` is a TorchConv or NcnnConv of the same problem, or None.  Times are in seconds, rates in
+    operations a second.  Raises WrongResultError where a side's result is wrong.
     """
-    sides, results, row = {"ours": problem.ours(pass_)}, {}, {}
+    turn = settings.turn_seconds
+    sides, results, row = {"ours": problem.ours(pass_, keep_weights=settings.keep_weights)}, {}, {}
     results["ours"] = np.array(sides["ours"]())
     if peer is not None:
-        row["format"], sides["peer"] = peer.best(pass_, turn_seconds=turn_seconds / 3)
+        row["format"], sides["peer"] = peer.best(pass_, turn_seconds=turn / 3)
         results["peer"] = peer.result(pass_, sides["peer"])
     conv, flops = problem.conv, 2 * problem.dims.macs
     row |= {
@@ -122,7 +147,7 @@ def measure(
         "pass": pass_,
     }
     row["error"] = _check(problem, pass_, results)
-    for name, times in interleave(sides, rounds=rounds, turn_seconds=turn_seconds).items():
+    for name, times in interleave(sides, rounds=settings.rounds, turn_seconds=turn).items():
         row[name] = times.row() | {"flops": flops / times.median}
         row["disturbed"] = row.get("disturbed", False) or times.disturbed
     if peer is not None:
@@ -131,8 +156,8 @@ def measure(
     return row
 
 
-def _cells(row: dict[str, Any], peak: float) -> list[str]:
-    ours = row["ours"]
+def _cells(row: dict[str, Any]) -> list[str]:
+    ours, peak = row["ours"], row["peak"]
     cells = [row["name"], row["shape"], str(row["batch"]), row["pass"], f"{row['error']:.0e}"]
     cells += [milliseconds(ours["seconds"]), f"{ours['flops'] / 1e9:.3g}", f"{ours['flops'] / peak:.2f}"]
     if "peer" in row:
@@ -146,127 +171,125 @@ def _cells(row: dict[str, Any], peak: float) -> list[str]:
     return cells
 
 
-def run(
-    convs: Sequence[Conv],
-    *,
-    peer: str = "none",
-    passes: Sequence[str] = PASSES,
-    batches: Sequence[int] = (1,),
-    threads: int | None = None,
-    rounds: int = 7,
-    turn_seconds: float = 0.03,
-) -> dict[str, Any]:
-    """Measure the convolutions, printing a row each; return the whole as a JSON-able report."""
-    from numbacnn.errors import NumbaCNNError
+def _peer(problem: Problem, settings: Settings, threads: int) -> Any:
+    """The problem in the peer's hands, or None for no peer; UnsupportedError where it has none."""
+    dims, x, w = problem.dims, problem.x, problem.w
+    if settings.peer == "torch":
+        return TorchConv(dims, x, w, problem.dy, keep_weights=settings.keep_weights)
+    return NcnnConv(dims, x, w, threads) if settings.peer == "ncnn" else None
 
-    threads = set_threads(threads, peer)
-    peak = machine_peak(threads, seconds=10 * turn_seconds)
+
+def begin(settings: Settings) -> dict[str, Any]:
+    """Give both sides their threads and measure the peak: a report without rows yet."""
+    if settings.peer == "ncnn":
+        require_ncnn()
+        if list(settings.passes) != ["forward"] or list(settings.batches) != [1]:
+            sys.exit("ncnn has the forward pass alone, an image at a time: --pass forward --batch 1")
+    threads = set_threads(settings.threads, settings.peer)
+    peak = machine_peak(threads, seconds=10 * settings.turn_seconds)
     print(f"multiply-add peak of {threads} thread{'s'[: threads > 1]}: {peak / 1e9:.0f} GF/s")
-    table = Table(COLUMNS if peer == "none" else COLUMNS + PEER_COLUMNS)
-    rows, unsupported = [], []
-    mode = contextlib.nullcontext() if peer == "none" else require_torch().inference_mode()
+    about = {"environment": environment(settings.peer), "peer": settings.peer, "threads": threads}
+    return about | {"keep_weights": settings.keep_weights, "peak": peak, "rows": [], "unsupported": []}
+
+
+def measure_all(
+    sets: Mapping[str, Sequence[Conv]],
+    settings: Settings,
+    report: dict[str, Any],
+    save: Callable[[dict[str, Any]], None] = lambda report: None,
+) -> None:
+    """Measure the convolutions of the sets into the report, printing a row each; save it after each shape."""
+    table = Table(COLUMNS if settings.peer == "none" else COLUMNS + PEER_COLUMNS)
+    mine = []
+    mode = require_torch().inference_mode() if settings.peer == "torch" else contextlib.nullcontext()
     with mode:
-        for batch in batches:
-            for conv in convs:
-                problem, other = Problem.of(conv, batch), None
-                if peer == "torch":
-                    from bench.peer_torch import TorchConv
-
-                    other = TorchConv(problem.dims, problem.x, problem.w, problem.dy)
-                for pass_ in passes:
-                    try:
-                        row = measure(problem, pass_, other, rounds=rounds, turn_seconds=turn_seconds)
-                    except NumbaCNNError as error:
-                        if problem.dims.rank < 3:
-                            raise
-                        unsupported.append(
-                            {"name": conv.name, "batch": batch, "pass": pass_, "error": str(error)}
-                        )
-                        continue
-                    rows.append(row)
-                    table.row(*_cells(row, peak))
-    peak = max(peak, machine_peak(threads, seconds=10 * turn_seconds))
-    report = {"environment": environment(peer), "peer": peer, "threads": threads, "peak": peak, "rows": rows}
-    if unsupported:
-        report["unsupported"] = unsupported
-        print(f"\nnot supported, left out: {len(unsupported)} of {len(rows) + len(unsupported)}, the first:")
-        print(f"  {unsupported[0]['error']}")
-    return report
-
-
-def _weighted(rows: Sequence[dict[str, Any]], side: str) -> float:
-    """Operations per second over the networks: each shape as often as it occurs."""
-    flops = sum(r["count"] * r[side]["flops"] * r[side]["seconds"] for r in rows)
-    return flops / sum(r["count"] * r[side]["seconds"] for r in rows)
-
-
-def summarise(report: dict[str, Any], passes: Sequence[str]) -> None:
-    """Print the means: weighted by repeat counts, by pass, and last over all."""
-    print()
-    if disturbed := sum(r["disturbed"] for r in report["rows"]):
-        print(f"{disturbed} of {len(report['rows'])} rows were disturbed by other work on this machine")
-    groups = [(f"{p} ", [r for r in report["rows"] if r["pass"] == p]) for p in passes]
-    groups = [(name, rows) for name, rows in groups if rows]
-    if len(groups) > 1:
-        groups.append(("", report["rows"]))
-    report["means"] = {}
-    for name, rows in groups if len(groups) > 1 else [("", report["rows"])]:
-        ours = _weighted(rows, "ours")
-        line = f"{name}weighted by repeat counts: {ours / 1e9:.1f} GF/s, {ours / report['peak']:.2f} of peak"
-        mean = {"flops": ours, "peak": ours / report["peak"]}
-        if report["peer"] != "none":
-            theirs = _weighted(rows, "peer")
-            ratios = [r["ratio"] for r in rows]
-            mean |= {"peer_flops": theirs, "weighted_ratio": ours / theirs, "geomean_ratio": geomean(ratios)}
-            mean |= {"lowest_ratio": min(ratios), "best_ratio": geomean(r["best_ratio"] for r in rows)}
-            line += f"; peer {theirs / 1e9:.1f} GF/s; ratio {ours / theirs:.2f}, lowest {min(ratios):.2f}"
-            line += f", geomean of the fastest calls {mean['best_ratio']:.2f}"
-        report["means"][name.strip() or "all"] = mean
-        print(line)
-    if report["peer"] != "none":
-        for name in report["means"]:
-            prefix = "" if name == "all" else f"{name} "
-            print(f"{prefix}geomean ratio: {report['means'][name]['geomean_ratio']:.3f}")
+        for set_, conv, batch in ((s, c, n) for s in sets for n in settings.batches for c in sets[s]):
+            problem, unsupported, other = Problem.of(conv, batch), "", None
+            try:
+                other = _peer(problem, settings, report["threads"])
+            except UnsupportedError as error:
+                unsupported = str(error)
+            for pass_ in settings.passes:
+                row = {"set": set_, "name": conv.name, "batch": batch, "pass": pass_, "peak": report["peak"]}
+                try:
+                    if unsupported:
+                        raise UnsupportedError(unsupported)
+                    row |= measure(problem, pass_, other, settings)
+                except (NumbaCNNError, UnsupportedError) as error:
+                    put(report, row | {"error": str(error)}, "unsupported")
+                    continue
+                put(report, row)
+                mine.append(row)
+                table.row(*_cells(row))
+            save(report)
+    report["peak"] = max(report["peak"], machine_peak(report["threads"], seconds=10 * settings.turn_seconds))
+    for row in mine:
+        row["peak"] = report["peak"]
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.conv", description=__doc__.splitlines()[0])
-    parser.add_argument("--peer", choices=("torch", "none"), default="torch")
+    parser.add_argument("--peer", choices=("torch", "ncnn", "none"), default="torch")
     parser.add_argument("--set", dest="sets", choices=(*SETS, "all"), nargs="+", default=["resnet_50"])
     parser.add_argument("--only", default="", metavar="TEXT", help="only shapes whose name holds TEXT")
+    parser.add_argument("--kernel", type=int, nargs="+", metavar="K", help="only kernels of K taps an axis")
+    parser.add_argument("--stride", type=int, nargs="+", metavar="S", help="only strides of S pixels an axis")
     parser.add_argument("--pass", dest="pass_", choices=(*PASSES, "all"), default="forward")
     parser.add_argument("--batch", type=int, nargs="+", default=[1])
     parser.add_argument("--threads", type=int, default=None, help="of both sides (default: all)")
+    parser.add_argument("--keep-weights", action="store_true", help="forward: both sides keep packed kernels")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each side per shape")
     parser.add_argument("--turn", type=float, default=0.03, metavar="SECONDS", help="length of a turn")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there too")
-    return parser.parse_args(argv)
+    parser.add_argument("--json", metavar="FILE", help="write all figures there too, after every shape")
+    parser.add_argument("--append", action="store_true", help="keep the rows that FILE has of other shapes")
+    parser.add_argument("--markdown", metavar="FILE", help="write tables of all rows there")
+    arguments = parser.parse_args(argv)
+    if arguments.append and arguments.json is None:
+        parser.error("--append needs --json FILE")
+    return arguments
+
+
+def _chosen(a: argparse.Namespace) -> dict[str, list[Conv]]:
+    """The sets and their convolutions that the arguments choose; ends the program where there are none."""
+
+    def fits(c: Conv) -> bool:
+        kernel = a.kernel is None or any(set(c.kernel) == {k} for k in a.kernel)
+        stride = a.stride is None or any(set(c.stride) == {s} for s in a.stride)
+        return a.only in c.name and kernel and stride
+
+    names = SETS if "all" in a.sets else a.sets
+    chosen = {name: [c for c in SETS[name] if fits(c)] for name in names}
+    chosen = {name: convs for name, convs in chosen.items() if convs}
+    if not chosen:
+        wanted = f"{a.only!r} in its name" if a.only else "that kernel and stride"
+        sys.exit(f"no shape of {', '.join(names)} has {wanted}")
+    return chosen
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     a = _arguments(argv)
-    names = SETS if "all" in a.sets else a.sets
-    convs = [c for name in names for c in SETS[name] if a.only in c.name]
-    if not convs:
-        sys.exit(f"no shape of {', '.join(names)} has {a.only!r} in its name")
-    passes = PASSES if a.pass_ == "all" else (a.pass_,)
+    sets = _chosen(a)
+    passes = tuple(PASSES) if a.pass_ == "all" else (a.pass_,)
+    settings = Settings(a.peer, passes, a.batch, a.threads, a.rounds, a.turn, a.keep_weights)
+    report, stopped = begin(settings), None
+    if a.append:
+        read_earlier(a.json, report)
     try:
-        report = run(
-            convs,
-            peer=a.peer,
-            passes=passes,
-            batches=a.batch,
-            threads=a.threads,
-            rounds=a.rounds,
-            turn_seconds=a.turn,
-        )
+        measure_all(sets, settings, report, lambda r: write_json(a.json, r))
     except WrongResultError as error:
-        sys.exit(f"wrong result: {error}")
-    if not report["rows"]:
-        sys.exit("nothing was measured")
-    report["sets"] = list(names)
-    summarise(report, passes)
-    write_json(a.json, report)
+        stopped = f"wrong result: {error}"
+    except KeyboardInterrupt:
+        stopped = "interrupted"
+    if report["rows"]:
+        summarise(report)
+        if a.markdown is not None:
+            Path(a.markdown).write_text(markdown(report))
+    elif stopped is None:
+        stopped = "nothing was measured"
+    if report["rows"] or report["unsupported"]:
+        write_json(a.json, report)
+    if stopped is not None:
+        sys.exit(stopped)
 
 
 if __name__ == "__main__":

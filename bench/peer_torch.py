@@ -19,11 +19,14 @@ class TorchConv:
     """One convolution's three passes in PyTorch, from and to channels-last NumPy arrays.
 
     Where padding differs between the ends and PyTorch's equal padding would not give the same outputs, the
-    input is padded beforehand, outside the timing.
+    input is padded beforehand, outside the timing.  With ``keep_weights`` the forward pass may also run as in
+    a compiled model for inference: from a kernel rearranged beforehand by oneDNN.
     """
 
-    def __init__(self, dims: ConvDims, x: np.ndarray, w: np.ndarray, dy: np.ndarray) -> None:
-        self.torch, self.dims = require_torch(), dims
+    def __init__(
+        self, dims: ConvDims, x: np.ndarray, w: np.ndarray, dy: np.ndarray, *, keep_weights: bool = False
+    ) -> None:
+        self.torch, self.dims, self.keep_weights = require_torch(), dims, keep_weights
         per_axis = zip(dims.in_, dims.pad_lo_, dims.span_, dims.stride_, strict=True)
         equal_out = tuple((i + 2 * lo - span) // s + 1 for i, lo, span, s in per_axis)
         self.padded = equal_out != dims.out_
@@ -54,9 +57,22 @@ class TorchConv:
         arguments = (dy, x, w, None, *geometry, False, zeros, groups, _MASKS[pass_])
         return functools.partial(torch.ops.aten.convolution_backward, *arguments)
 
+    def _prepacked(self) -> Callable[[], Any]:
+        """The forward pass as torch.compile has it for inference, by the operators it compiles to."""
+        ops, g, groups = self.torch.ops.mkldnn, self.geometry, self.dims.groups
+        x, w, _ = self.arrays["channels_last"]
+        geometry = [list(g[key]) for key in ("padding", "stride", "dilation")]
+        packed = ops._reorder_convolution_weight(w, *geometry, groups, list(x.shape))
+        return functools.partial(
+            ops._convolution_pointwise, x, packed, None, *geometry, groups, "none", [], ""
+        )
+
     def best(self, pass_: str, *, turn_seconds: float) -> tuple[str, Callable[[], Any]]:
-        """The faster of the two memory formats, and the pass in it (to be called in inference mode)."""
+        """The fastest of the memory formats, and the pass in it (to be called in inference mode)."""
         calls = {name: self._call(pass_, name) for name in self.arrays}
+        inference = self.keep_weights and pass_ == "forward" and self.dims.rank == 2
+        if inference and self.torch.backends.mkldnn.is_available():
+            calls["prepacked"] = self._prepacked()
         name = fastest(calls, turn_seconds=turn_seconds)
         return name, calls[name]
 

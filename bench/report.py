@@ -37,6 +37,12 @@ def milliseconds(seconds: float) -> str:
 
 
 def write_json(path: str | Path | None, report: dict[str, Any]) -> None:
-    """Write the report, if a path is given."""
-    if path is not None:
-        Path(path).write_text(json.dumps(report, indent=1) + "\n")
+    """Write the report, if a path is given; what stood there before stays until the new one is whole."""
+    if path is None:
+        return
+    path = Path(path)
+    special = path.exists() and not path.is_file()  # such as /dev/stdout
+    beside = path if special else path.with_name(f"{path.name}.part")
+    beside.write_text(json.dumps(report, indent=1) + "\n")
+    if not special:
+        beside.replace(path)
