@@ -22,8 +22,9 @@ def _readable(value: Any, name: str) -> NDArray:
     """The array of an argument that is only read: unlike a tensor's, it need not be writable."""
     if type(value) is Tensor:
         return value.numpy()
-    if type(value) is np.ndarray and value.dtype in _FLOATS and value.flags.c_contiguous:
-        if value.flags.aligned and value.dtype.isnative:
+    if type(value) is np.ndarray and value.dtype in _FLOATS:
+        flags = value.flags
+        if flags.c_contiguous and flags.aligned and value.dtype.isnative:
             return value
     return as_tensor(value, name=name).numpy()
 

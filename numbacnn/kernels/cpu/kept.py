@@ -18,7 +18,7 @@ from ...config import config
 
 def constant(w: np.ndarray) -> bool:
     """Tell whether a kernel's values stay as they are: it and the arrays it is a view of are read-only."""
-    array = w
+    array: np.ndarray | None = w
     while isinstance(array, np.ndarray):
         if array.flags.writeable:
             return False
@@ -27,7 +27,7 @@ def constant(w: np.ndarray) -> bool:
 
 
 class KeptKernels:
-    """Packed kernels by array and plan, at most ``config.pool_limit_bytes`` of them; the oldest used go first."""
+    """Packed kernels by array and plan, ``config.pool_limit_bytes`` at most; the longest unused go first."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[int, Hashable], tuple[weakref.ref, np.ndarray]] = OrderedDict()

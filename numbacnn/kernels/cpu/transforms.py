@@ -123,7 +123,7 @@ _TRANSFORMS: tuple[tuple[int, int, Callable[[_Arithmetic, Values], Values]], ...
 
 
 def _over_channels(b: ir.IRBuilder, vector: ir.VectorType, channels: Any, emit: Callable) -> None:
-    """Emit ``emit(panel, v, mask)`` for every vector v of every panel; the mask is None but in the last one."""
+    """Emit ``emit(panel, v, mask)`` for each vector of each panel; the mask is None but in the last one."""
     width = index(VECTORS * vector.count)
     whole = b.sdiv(channels, width)
 

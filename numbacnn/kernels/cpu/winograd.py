@@ -113,7 +113,7 @@ def _kernel_lines(s, w, first, row, column, count, work, square, pitch, out, at,
 
 @jit
 def _transform_kernel(s, group, panel, k0, k1, w, out, at, work, scratch):
-    """Write a panel of the transformed kernel for inputs k0 .. k1 - 1: ``[point][k][width]``, points apart."""
+    """Write a panel of the transformed kernel for inputs k0 .. k1 - 1: ``[point][k][width]``."""
     lanes = VECTOR_BYTES // work.itemsize
     width = VECTORS * lanes
     square = scratch + s[plan.SQUARE0]
@@ -259,8 +259,8 @@ def _points_part(slot, part, parts, packed, work, s, pixels, places, table):
             )
             for panel in range(panel0, panel1):
                 multiply(
-                    pixels, places, count, s[plan.INPUTS], work, v, packed, u0 + panel * s[plan.K_PITCH] * width,
-                    m + panel * width, pixels[:1], ZERO,
+                    pixels, places, count, s[plan.INPUTS], work, v, packed,
+                    u0 + panel * s[plan.K_PITCH] * width, m + panel * width, pixels[:1], ZERO,
                 )  # fmt: skip
 
 
@@ -281,8 +281,8 @@ def _outputs_part(slot, part, parts, bias, y, work, s, rows, columns, table):
 def winograd(team, x, w, bias, y, packed, work, s, rows, columns, pixels, places, chores, parts, products):
     """``y[p, c] = bias[c] + sum of x * w`` by a plan; all arrays but tables are flat, bias has all channels.
 
-    Reads x, w and bias whole, writes every element of y; packed takes the transformed kernel, or holds it where
-    there are no chores; work is scratch.
+    Reads x, w and bias whole, writes every element of y; packed takes the transformed kernel, or holds it
+    where there are no chores; work is scratch.
     """
     run_slots(team, _chore, chores.shape[0], (w, packed, work, s, chores))
     tiles = (s, rows, columns)

@@ -8,7 +8,8 @@ Gray, arXiv:1509.09308, section 4; each step is linear, so its transpose gives t
 from __future__ import annotations
 
 from ..._jit import jit, kernel, run_slots
-from . import winograd_outer_plan as plan
+from . import winograd_outer_plan as outer_plan
+from . import winograd_plan as plan
 from .simd import VECTOR_BYTES, zero_run
 from .tile import ADD, MIDDLE, ROWS, VECTORS, ZERO, outer_tile
 from .transforms import (
@@ -56,7 +57,7 @@ def _restore_kernel(s, input_, channels, work, at, bias, dw, dw0, scratch):
     m = s[plan.M]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     square, spare = scratch + s[plan.SQUARE0], scratch + s[plan.SPARE0]
-    pitch, step = (m + 2) * plan.CHANNELS, s[plan.S_STEP]
+    pitch, step = (m + 2) * plan.CHANNELS, s[outer_plan.S_STEP]
     tap = s[plan.W_TAP]
     dw0 += input_ * s[plan.W_INPUT]
     for c in range(0, channels, plan.CHANNELS):
@@ -86,13 +87,13 @@ def _transform_part(slot, part, parts, x, dy, work, s, rows, columns, table, til
     group, first, end = table[part]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     y_panel, scratch = s[plan.TILES] * width, s[plan.SLOTS0] + slot * s[plan.SLOT]
-    v0, g0 = s[plan.V0] + group * s[plan.V_GROUP], s[plan.G0] + group * s[plan.G_GROUP]
-    for t in range(first, min(end, s[plan.ALL_TILES] - tile0)):
+    v0, g0 = s[plan.V0] + group * s[plan.V_GROUP], s[outer_plan.G0] + group * s[outer_plan.G_GROUP]
+    for t in range(first, min(end, s[outer_plan.ALL_TILES] - tile0)):
         image, h, w = place(s, rows, columns, tile0 + t)
         x0 = image * s[plan.X_IMAGE] + group * s[plan.INPUTS]
         transform_inputs(s, h, w, x, x0, work, v0 + t * width, s[plan.V_STEP], y_panel, scratch)
         y0 = image * s[plan.Y_IMAGE] + group * s[plan.OUTPUTS]
-        _transform_gradient(s, h, w, dy, y0, work, g0 + t * width, s[plan.G_STEP], y_panel, scratch)
+        _transform_gradient(s, h, w, dy, y0, work, g0 + t * width, s[outer_plan.G_STEP], y_panel, scratch)
 
 
 @jit
@@ -119,22 +120,22 @@ def _products_part(slot, part, parts, bias, dw, work, s, pixels, shifts, table, 
     """Add the outer products of a chunk's tiles at some points for some panels of inputs and outputs."""
     group, e0, e1, in0, in1, out0, out1 = table[part]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
-    kept = s[plan.CHUNKS] > 1
+    kept = s[outer_plan.CHUNKS] > 1
     scratch = s[plan.SLOTS0] + slot * s[plan.SLOT]
-    v0, g0 = s[plan.V0] + group * s[plan.V_GROUP], s[plan.G0] + group * s[plan.G_GROUP]
+    v0, g0 = s[plan.V0] + group * s[plan.V_GROUP], s[outer_plan.G0] + group * s[outer_plan.G_GROUP]
     if kept:
-        s0, first_in, first_out = s[plan.S0] + group * s[plan.S_GROUP], 0, 0
+        s0, first_in, first_out = s[outer_plan.S0] + group * s[outer_plan.S_GROUP], 0, 0
     else:
-        s0, first_in, first_out = scratch + s[plan.BLOCK0], in0, out0
-    count, mode = min(s[plan.TILES], s[plan.ALL_TILES] - tile0), ZERO if tile0 == 0 else ADD
-    y_panel, pitch = s[plan.TILES] * width, s[plan.S_PITCH]
+        s0, first_in, first_out = scratch + s[outer_plan.BLOCK0], in0, out0
+    count, mode = min(s[plan.TILES], s[outer_plan.ALL_TILES] - tile0), ZERO if tile0 == 0 else ADD
+    y_panel, pitch = s[plan.TILES] * width, s[outer_plan.S_PITCH]
     for e in range(e0, e1):
         for i in range(in0, in1):
             for o in range(out0, out1):
-                at = s0 + e * s[plan.S_STEP] + (i - first_in) * width * pitch + (o - first_out) * width
+                at = s0 + e * s[outer_plan.S_STEP] + (i - first_in) * width * pitch + (o - first_out) * width
                 _outer(
                     work, v0 + e * s[plan.V_STEP] + i * y_panel, pixels, count, shifts,
-                    g0 + e * s[plan.G_STEP] + o * y_panel, at, pitch, mode,
+                    g0 + e * s[outer_plan.G_STEP] + o * y_panel, at, pitch, mode,
                 )  # fmt: skip
     if not kept:
         channels = min(out1 * width, s[plan.OUTPUTS]) - out0 * width
@@ -147,9 +148,9 @@ def _products_part(slot, part, parts, bias, dw, work, s, pixels, shifts, table, 
 def _results_part(slot, part, parts, bias, dw, work, s, table):
     """Transform the sums of some inputs back."""
     group, first, end = table[part]
-    s0, scratch = s[plan.S0] + group * s[plan.S_GROUP], s[plan.SLOTS0] + slot * s[plan.SLOT]
+    s0, scratch = s[outer_plan.S0] + group * s[outer_plan.S_GROUP], s[plan.SLOTS0] + slot * s[plan.SLOT]
     for i in range(first, end):
-        at, dw0 = s0 + i * s[plan.S_PITCH], group * s[plan.W_GROUP]
+        at, dw0 = s0 + i * s[outer_plan.S_PITCH], group * s[plan.W_GROUP]
         _restore_kernel(s, i, s[plan.OUTPUTS], work, at, bias, dw, dw0, scratch)
 
 
@@ -162,7 +163,7 @@ def winograd_outer(
     Reads x and dy whole, writes every element of dw; bias holds zeros, as many as outputs; work is scratch.
     """
     tiles = (s, rows, columns, transforms)
-    for chunk in range(s[plan.CHUNKS]):
+    for chunk in range(s[outer_plan.CHUNKS]):
         tile0 = chunk * s[plan.TILES]
         run_slots(team, _transform_part, transforms.shape[0], (x, dy, work, *tiles, tile0))
         tables = (s, pixels, shifts, products, tile0)

@@ -1,6 +1,6 @@
 """Plans of the weight gradient by Winograd's method: chunks of tiles, blocks of channels, the workspace.
 
-Tiles are taken in chunks, all inputs and output gradients of which are transformed before they are multiplied.
+Tiles are taken in chunks, whose inputs and output gradients are all transformed before they are multiplied.
 Where one chunk holds all tiles, a block of the gradient is summed at all points in the thread's L2 cache and
 transformed back at once; else the sums at all points are kept from chunk to chunk.
 """
@@ -59,7 +59,7 @@ CHUNK_BYTES = 8 << 20  # of transformed tiles: they stay in the last cache
 BLOCK_INPUTS, BLOCK_OUTPUTS = 2, 4  # panels of a block of sums that stays in L2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # looked up by identity
 class WinogradOuterPlan:
     """The tables of a weight gradient by Winograd's method; as in `WinogradPlan`, and:
 

@@ -40,7 +40,7 @@ SHARED_TILES = 400  # up to so many, all are transformed before the products, wh
 LEAST_TILES, MOST_TILES = 2 * ROWS, 96  # in a block
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # looked up by identity
 class WinogradPlan:
     """The tables of a forward pass or a data gradient by Winograd's method.
 
@@ -84,7 +84,7 @@ class WinogradPlan:
 
 def axis_tiles(out: int, size: int, origin: int, dilation: int, m: int) -> list[tuple[int, ...]]:
     """Return the tiles of an axis: first output, outputs, first input, and which inputs lie in the source."""
-    tiles = []
+    tiles: list[tuple[int, ...]] = []
     for residue in range(min(dilation, out)):
         outputs = -(-(out - residue) // dilation)
         for first in range(0, outputs, m):

@@ -1,0 +1,204 @@
+"""Winograd's method in every pass against the reference, with its error beside the direct method's."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numbacnn import config
+from numbacnn.dims import ConvDims
+from numbacnn.kernels import reference
+from numbacnn.kernels.cpu import conv, passes, winograd_outer_plan, winograd_plan
+from numbacnn.kernels.cpu.choice import PASSES, choose
+from numbacnn.kernels.cpu.kept import kept_kernels
+from tests.kernels.guard import assert_same_bits, threads, written
+from tests.strategies import arrays, seeds
+
+#: Of the sum of absolute products; F(4 x 4) loses a digit to F(2 x 2), which is near the direct method.
+TOLERANCE = {4: 1e-5, 2: 3e-6}
+
+
+@st.composite
+def cases(draw, most_channels=40):
+    """3 by 3 kernels of stride 1: any padding, dilation with groups, sizes of 1, every remainder of tiles."""
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    ins, outs = (draw(st.integers(1, max(1, most_channels // groups))) for _ in range(2))
+    dilation = tuple(draw(st.sampled_from([1, 1, 2, 3])) for _ in range(2))
+    pads = tuple(tuple(draw(st.integers(0, 4)) for _ in range(2)) for _ in range(2))
+    least = [max(1, 2 * d + 1 - sum(p)) for d, p in zip(dilation, pads, strict=True)]
+    size = [low + draw(st.integers(0, 13)) for low in least]
+    x_shape = (draw(st.integers(1, 3)), *size, groups * ins)
+    w_shape = (3, 3, ins, groups * outs)
+    return ConvDims.of(x_shape, w_shape, padding=pads, dilation=dilation, groups=groups)
+
+
+def three_passes(dims, m, kept=False):
+    """Each pass as a kernel of its arrays, the output last."""
+    return {
+        "conv_forward": lambda x, w, b, y: passes.winograd_correlation(dims, False, m, kept, x, w, b, y),
+        "conv_backward_data": lambda dy, w, dx: passes.winograd_correlation(
+            dims, True, m, kept, dy, w, None, dx
+        ),
+        "conv_backward_weights": lambda x, dy, dw: passes.winograd_weights(dims, m, x, dy, dw),
+    }
+
+
+def operands(dims, seed):
+    x, w, b, dy = arrays(
+        seed, dims.input_shape, dims.kernel_shape, (dims.c_out,), dims.output_shape, dtype=np.float32
+    )
+    return (
+        ("conv_forward", dims.output_shape, (x, w, b)),
+        ("conv_forward", dims.output_shape, (x, w, None)),
+        ("conv_backward_data", dims.input_shape, (dy, w)),
+        ("conv_backward_weights", dims.kernel_shape, (x, dy)),
+    )
+
+
+def error(dims, name, args, got):
+    """The largest error, relative to the largest sum of absolute products."""
+    expected, size = np.empty(got.shape), np.empty(got.shape)
+    getattr(reference, name)(dims, *args, expected)
+    getattr(reference, name)(dims, *(None if a is None else abs(a) for a in args), size)
+    return np.abs(got - expected).max() / size.max()
+
+
+def check(dims, m, seed, kept=False):
+    for name, shape, args in operands(dims, seed):
+        got = written(three_passes(dims, m, kept)[name], *args, shapes=shape, dtype=np.float32)
+        assert error(dims, name, args, got) <= TOLERANCE[m], name
+
+
+@given(cases(), st.sampled_from([4, 2]), seeds)
+def test_every_geometry_gives_the_references_results(dims, m, seed):
+    check(dims, m, seed)
+
+
+# Each way of cutting: products by channels within a thread, by points, blocks of tiles; one chunk or several.
+LARGE = [
+    ((1, 14, 13, 150), (3, 3, 150, 70), {"padding": 1}),
+    ((1, 33, 30, 65), (3, 3, 65, 97), {"padding": ((0, 2), (1, 1))}),
+    ((2, 70, 66, 34), (3, 3, 17, 40), {"padding": "same", "groups": 2, "dilation": (2, 1)}),
+    ((1, 7, 7, 512), (3, 3, 512, 33), {"padding": 1}),
+]
+
+
+@pytest.mark.parametrize(("x_shape", "w_shape", "options"), LARGE)
+@pytest.mark.parametrize("m", [4, 2])
+@pytest.mark.parametrize("count", [1, 2])
+def test_large_shapes_give_the_references_results(x_shape, w_shape, options, m, count):
+    with threads(count):
+        check(ConvDims.of(x_shape, w_shape, **options), m, 3)
+
+
+def test_the_large_shapes_are_cut_in_every_way():
+    plans = [ConvDims.of(x, w, **options) for x, w, options in LARGE]
+    ways = {
+        (bool(len(p.chores)), bool(len(p.products)))
+        for p in (winograd_plan.winograd_plan(d, False, 4, 8, 2, False) for d in plans)
+    }
+    assert ways == {(False, True), (True, True), (True, False)}
+    chunks = {len(winograd_outer_plan.winograd_outer_plan(d, 4, 8, 2).results) > 0 for d in plans}
+    assert chunks == {False, True}
+
+
+@pytest.mark.parametrize(("x_shape", "w_shape", "options"), LARGE)
+def test_bits_do_not_depend_on_the_threads_the_run_or_on_what_is_kept(x_shape, w_shape, options):
+    dims = ConvDims.of(x_shape, w_shape, **options)
+
+    def compute():
+        results = []
+        for kept in (False, True, True):
+            for name, shape, args in operands(dims, 5):
+                y = np.empty(shape, np.float32)
+                three_passes(dims, 4, kept)[name](*args, y)
+                results.append(y)
+        for again in (results[4:8], results[8:]):
+            for a, b in zip(results[:4], again, strict=True):
+                np.testing.assert_array_equal(a, b)
+        return results
+
+    assert_same_bits(compute)
+
+
+def test_a_read_only_kernel_is_transformed_once_and_forgotten_with_its_array():
+    dims = ConvDims.of((1, 20, 20, 32), (3, 3, 32, 48), padding=1)
+    x, w = arrays(1, dims.input_shape, dims.kernel_shape, dtype=np.float32)
+    changing, constant = w.copy(), w.copy()
+    constant.flags.writeable = False
+    before = kept_kernels.bytes
+    y, z = np.empty(dims.output_shape, np.float32), np.empty(dims.output_shape, np.float32)
+    conv.conv_forward(dims, x, changing, None, y)
+    assert kept_kernels.bytes == before
+    conv.conv_forward(dims, x, constant, None, z)
+    held = kept_kernels.bytes
+    assert held >= before + 36 * 32 * 48 * 4
+    np.testing.assert_array_equal(y, z)
+    conv.conv_forward(dims, x, constant, None, z)
+    assert kept_kernels.bytes == held
+    np.testing.assert_array_equal(y, z)
+    changing[...] = 2 * w
+    conv.conv_forward(dims, x, changing, None, y)
+    np.testing.assert_array_equal(y, 2 * z)
+    del constant
+    assert kept_kernels.bytes == before
+
+
+def test_a_read_only_view_of_a_kernel_that_changes_is_not_kept():
+    dims = ConvDims.of((1, 20, 20, 32), (3, 3, 32, 48), padding=1)
+    x, w = arrays(1, dims.input_shape, dims.kernel_shape, dtype=np.float32)
+    w = w.copy()
+    view = w.view()
+    view.flags.writeable = False
+    y, z = np.empty(dims.output_shape, np.float32), np.empty(dims.output_shape, np.float32)
+    conv.conv_forward(dims, x, view, None, y)
+    w *= 2
+    conv.conv_forward(dims, x, view, None, z)
+    np.testing.assert_array_equal(z, 2 * y)
+
+
+def test_kept_kernels_make_room(monkeypatch):
+    dims = ConvDims.of((1, 20, 20, 32), (3, 3, 32, 48), padding=1)
+    x, *kernels = arrays(1, dims.input_shape, *[dims.kernel_shape] * 3, dtype=np.float32)
+    kernels = [w.copy() for w in kernels]
+    y = np.empty(dims.output_shape, np.float32)
+    monkeypatch.setattr(config, "pool_limit_bytes", kept_kernels.bytes + 600_000)
+    for w in kernels:
+        w.flags.writeable = False
+        conv.conv_forward(dims, x, w, None, y)
+        assert kept_kernels.bytes <= config.pool_limit_bytes
+    kept_kernels.forget(kernels[-1])
+
+
+def test_it_is_chosen_where_it_pays_and_can_be_forbidden(monkeypatch):
+    vgg = ConvDims.of((1, 56, 56, 256), (3, 3, 256, 256), padding=1)
+    few = ConvDims.of((1, 56, 56, 1), (3, 3, 1, 4), padding=1)
+    strided = ConvDims.of((1, 56, 56, 256), (3, 3, 256, 256), padding=1, stride=2)
+    wide = ConvDims.of((1, 56, 56, 256), (5, 5, 256, 256), padding=2)
+    for pass_ in PASSES:
+        assert choose(vgg, pass_, 8, True).algorithm == "winograd"
+        assert choose(vgg, pass_, 8, False).algorithm == "direct"
+        for other in (few, strided, wide):
+            assert choose(other, pass_, 8, True).algorithm == "direct"
+    dims = ConvDims.of((1, 30, 30, 32), (3, 3, 32, 32), padding=1)
+    x, w = arrays(2, dims.input_shape, dims.kernel_shape, dtype=np.float32)
+    by_choice, direct, forbidden = (np.empty(dims.output_shape, np.float32) for _ in range(3))
+    conv.conv_forward(dims, x, w, None, by_choice)
+    passes.direct_correlation(dims, False, x, w, None, direct)
+    monkeypatch.setattr(config, "winograd", False)
+    conv.conv_forward(dims, x, w, None, forbidden)
+    np.testing.assert_array_equal(forbidden, direct)
+    assert not np.array_equal(by_choice, direct)
+
+
+@pytest.mark.parametrize("channels", [16, 256])
+def test_errors_stay_near_those_of_the_direct_method(channels):
+    """Measured: up to 1.3e-5 of the largest output by F(4 x 4), 1e-6 by F(2 x 2) and directly."""
+    dims = ConvDims.of((1, 28, 28, channels), (3, 3, channels, channels), padding=1)
+    x, w = arrays(4, dims.input_shape, dims.kernel_shape, dtype=np.float32)
+    expected, y = np.empty(dims.output_shape), np.empty(dims.output_shape, np.float32)
+    reference.conv_forward(dims, x, w, None, expected)
+    largest = np.abs(expected).max()
+    for m, most in ((4, 3e-5), (2, 3e-6)):
+        passes.winograd_correlation(dims, False, m, False, x, w, None, y)
+        assert np.abs(y - expected).max() / largest < most
