@@ -17,6 +17,7 @@ from numbacnn.errors import ArgumentError, ShapeError, message
 
 Sizes = tuple[int, ...]
 Ints = int | Sequence[int]
+Pairs = tuple[tuple[int, int], ...]
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
 _CACHED = 4096  # geometries remembered: far more than the layers of a model times its batch sizes
@@ -269,6 +270,33 @@ def receptive_field(layers: Iterable[ConvDims | PoolDims | tuple[Ints, Ints, Int
     return ReceptiveField(tuple(size), tuple(stride), tuple(offset))
 
 
+def spatial_shape(shape: Sequence[int], name: str) -> Sizes:
+    """The shape ``(n, *spatial, c)`` as integers; ShapeError but for 1 to 3 spatial axes, none empty."""
+    return _input_extents(name, shape)
+
+
+def pad_pairs(padding: int | Sequence[int] | Sequence[tuple[int, int]], rank: int, name: str) -> Pairs:
+    """The pixels to add at both ends of each axis, as pairs.
+
+    Args:
+        padding: pixels for all ends, pixels per axis, or a pair ``(low, high)`` per axis; none negative.
+        rank: spatial axes.
+        name: the layer or operation that errors name.
+
+    Returns:
+        A pair ``(low, high)`` per axis.
+
+    Raises:
+        ArgumentError: the padding is none of these.
+
+    """
+    pairs = _pairs(_frozen(padding), rank)
+    if pairs is None:
+        expected = f"padding of {rank} sizes or pairs (low, high) of 0 or more"
+        raise ArgumentError(message(name, expected, repr(padding), "pass one of these; to crop, slice"))
+    return pairs
+
+
 def _frozen(value: Any) -> Any:
     """The value with its sequences as tuples, so that it can be looked up."""
     if value is None or isinstance(value, (str, int)) or not isinstance(value, Iterable):
@@ -308,6 +336,16 @@ def _per_axis(name: str, what: str, value: Any, rank: int) -> Sizes:
     raise ArgumentError(message(name, expected, repr(value), f"pass such as {what}={(2,) * rank}"))
 
 
+def _pairs(padding: Any, rank: int) -> Pairs | None:
+    """A pair of sizes per axis, from one size, one per axis or pairs; None where it is something else."""
+    each = (padding,) * rank if _integer(padding) is not None else padding
+    pairs = [p if isinstance(p, tuple) else (p, p) for p in each] if isinstance(each, tuple) else []
+    ends = [tuple(_integer(v) for v in pair) for pair in pairs]
+    if len(ends) != rank or any(len(e) != 2 or any(v is None or v < 0 for v in e) for e in ends):
+        return None
+    return tuple(ends)  # type: ignore[arg-type]
+
+
 def _pads(name: str, padding: Any, in_: Sizes, span_: Sizes, stride_: Sizes) -> tuple[Sizes, Sizes]:
     """Padding at the low and at the high end of each axis."""
     rank = len(in_)
@@ -318,13 +356,11 @@ def _pads(name: str, padding: Any, in_: Sizes, span_: Sizes, stride_: Sizes) -> 
             max((-(-i // s) - 1) * s + span - i, 0) for i, span, s in zip(in_, span_, stride_, strict=True)
         ]
         return tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
-    each = (padding,) * rank if _integer(padding) is not None else padding
-    pairs = [p if isinstance(p, tuple) else (p, p) for p in each] if isinstance(each, tuple) else []
-    ends = [tuple(_integer(v) for v in pair) for pair in pairs]
-    if len(ends) != rank or any(len(e) != 2 or any(v is None or v < 0 for v in e) for e in ends):
+    ends = _pairs(padding, rank)
+    if ends is None:
         expected = f'padding "valid", "same", or {rank} sizes or pairs (low, high) of 0 or more'
         raise ArgumentError(message(name, expected, repr(padding), "pass one of these; to crop, slice first"))
-    return tuple(e[0] for e in ends), tuple(e[1] for e in ends)  # type: ignore[misc]
+    return tuple(e[0] for e in ends), tuple(e[1] for e in ends)
 
 
 def _require_fit(name: str, dims: _Window) -> None:

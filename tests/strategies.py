@@ -90,3 +90,29 @@ def pool_cases(draw: Any, ranks: tuple[int, ...] = (1, 2, 3), most_channels: int
     options["kernel"] = k_
     dims = PoolDims.of((draw(st.integers(0, 3)), *in_, draw(st.integers(1, most_channels))), **options)
     return PoolCase(dims, options, draw(seeds))
+
+
+@dataclass(frozen=True)
+class PadCase:
+    """The input's shape, a pair per spatial axis, and the mode, as kernels name it."""
+
+    shape: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+    mode: str
+    seed: int
+
+    @property
+    def padded(self) -> tuple[int, ...]:
+        n, *in_, c = self.shape
+        return (n, *(a + size + b for size, (a, b) in zip(in_, self.pads, strict=True)), c)
+
+
+@st.composite
+def pad_cases(draw: Any, most_channels: int = 70) -> PadCase:
+    """Paddings that fit: uneven ends up to the most that the mode bears, and past it where it bears all."""
+    mode = draw(st.sampled_from(["constant", "reflect", "replicate", "circular"]))
+    in_ = tuple(draw(st.lists(st.integers(1, 7), min_size=1, max_size=3)))
+    spare = {"reflect": 1, "circular": 0}.get(mode, -3)
+    pads = tuple(tuple(draw(st.integers(0, size - spare)) for _ in range(2)) for size in in_)
+    shape = (draw(st.integers(0, 3)), *in_, draw(st.integers(1, most_channels)))
+    return PadCase(shape, pads, mode, draw(seeds))

@@ -21,6 +21,7 @@ from numbacnn.functional.elementwise import (
     tanh_backward,
     tanh_forward,
 )
+from numbacnn.functional.pad import pad_backward, pad_forward
 from numbacnn.functional.pool import (
     avg_pool_backward,
     avg_pool_forward,
@@ -53,6 +54,8 @@ __all__ = [
     "max_pool_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
+    "pad_backward",
+    "pad_forward",
     "relu_backward",
     "relu_forward",
     "sigmoid_backward",

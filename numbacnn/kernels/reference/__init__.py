@@ -19,6 +19,7 @@ from .elementwise import (
     tanh_backward,
     tanh_forward,
 )
+from .pad import pad_backward, pad_forward
 from .pool import avg_pool_backward, avg_pool_forward, max_pool_backward, max_pool_forward
 from .softmax import (
     mean_squared_error_backward,
@@ -49,6 +50,8 @@ __all__ = [
     "max_pool_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
+    "pad_backward",
+    "pad_forward",
     "penalty_value",
     "relu_backward",
     "relu_forward",
