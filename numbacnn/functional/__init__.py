@@ -4,6 +4,11 @@ They take tensors or arrays and return tensors. Nothing is recorded: a gradient 
 """
 
 from numbacnn.functional.conv import conv_backward_data, conv_backward_weights, conv_forward
+from numbacnn.functional.conv_transpose import (
+    conv_transpose_backward_data,
+    conv_transpose_backward_weights,
+    conv_transpose_forward,
+)
 from numbacnn.functional.dense import (
     dense_backward_data,
     dense_backward_weights,
@@ -45,6 +50,9 @@ __all__ = [
     "conv_backward_data",
     "conv_backward_weights",
     "conv_forward",
+    "conv_transpose_backward_data",
+    "conv_transpose_backward_weights",
+    "conv_transpose_forward",
     "dense_backward_data",
     "dense_backward_weights",
     "dense_forward",

@@ -13,7 +13,7 @@ from numbacnn import _jit
 from numbacnn.dims import ConvDims
 from numbacnn.kernels import reference
 from numbacnn.kernels.cpu import conv, dense
-from tests.strategies import arrays, conv_cases, dtypes
+from tests.strategies import arrays, conv_cases, conv_transpose_cases, dtypes
 
 #: Relative to the sum of absolute products: rounding of sums of up to some thousand terms.
 TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 4e-15}
@@ -58,6 +58,20 @@ def check_passes(dims, seed, dtype):
 @given(conv_cases(most_channels=70), dtypes)
 def test_every_geometry_gives_the_references_results(case, dtype):
     check_passes(case.dims, case.seed, dtype)
+
+
+@given(conv_transpose_cases(most_channels=70), dtypes)
+def test_transposed_convolutions_give_the_references_results(case, dtype):
+    dims = case.dims
+    x, w, b = arrays(case.seed, dims.output_shape, dims.kernel_shape, (dims.c_in,), dtype=dtype)
+    for bias in (b, None):
+        got = run(conv.conv_transpose_forward, dims.input_shape, dtype, dims, x, w, bias)
+        expected, size = np.empty(dims.input_shape), np.empty(dims.input_shape)
+        reference.conv_transpose_forward(dims, x, w, bias, expected)
+        magnitudes = (abs(x), abs(w), None if bias is None else abs(bias))
+        reference.conv_transpose_forward(dims, *magnitudes, size)
+        error = np.abs(got - expected).max(initial=0)
+        assert error <= TOLERANCE[np.dtype(dtype)] * size.max(initial=0)
 
 
 # What small draws do not reach: sums of several blocks, many parts, bands of rows, splits of pixels, kernels
