@@ -6,24 +6,33 @@ Output pixel ``o`` of an axis reads the input pixels ``o * stride - pad_lo + tap
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
 from typing import Any
 
+from numbacnn._sizes import (
+    Ints,
+    Padding,
+    Pairs,
+    Sizes,
+    extents,
+    frozen,
+    input_extents,
+    integer,
+    output_size,
+    pad_pairs,
+    pads,
+    per_axis,
+    spans,
+    spatial_shape,
+)
 from numbacnn.errors import ArgumentError, ShapeError, message
 
-Sizes = tuple[int, ...]
-Ints = int | Sequence[int]
-Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
+__all__ = ["ConvDims", "Ints", "Padding", "Pairs", "PoolDims", "Sizes", "pad_pairs", "spatial_shape"]
 
 _CACHED = 4096  # geometries remembered: far more than the layers of a model times its batch sizes
-
-
-def _spans(k_: Sequence[int], dilation_: Sequence[int]) -> Sizes:
-    return tuple((k - 1) * d + 1 for k, d in zip(k_, dilation_, strict=True))
 
 
 class _Window:
@@ -44,7 +53,7 @@ class _Window:
     @cached_property
     def span_(self) -> Sizes:
         """Pixels from the first to the last tap, both included: ``(k - 1) * dilation + 1`` per axis."""
-        return _spans(self.k_, self.dilation_)
+        return spans(self.k_, self.dilation_)
 
     @cached_property
     def out_(self) -> Sizes:
@@ -70,7 +79,8 @@ class ConvDims(_Window):
         stride_: input pixels between neighbouring outputs, per axis.
         dilation_: input pixels between neighbouring taps, per axis.
         pad_lo_: zeros before the first pixel, per axis.
-        pad_hi_: zeros after the last pixel, per axis.
+        pad_hi_: zeros after the last pixel, per axis; negative, as `transposed` may have it, where so many
+            of the last pixels are not read.
         groups: groups of channels; output channels of a group read the input channels of that group only.
 
     """
@@ -131,7 +141,8 @@ class ConvDims(_Window):
             w_shape: ``(*k, c_in / groups, c_out)``.
             stride: one for all axes or one per axis, 1 or more.
             padding: ``"valid"`` (none), ``"same"`` (``out = ceil(in / stride)``, the odd pixel at the high
-                end), pixels for all ends, pixels per axis, or a pair ``(low, high)`` per axis.
+                end), ``"causal"`` (of one axis: ``(k - 1) dilation`` at the low end, so that no output sees
+                what comes after it), pixels for all ends, per axis, or a pair ``(low, high)`` per axis.
             dilation: one for all axes or one per axis, 1 or more.
             groups: divides both ``c_in`` and ``c_out``.
             name: the layer or operation that errors name.
@@ -147,7 +158,50 @@ class ConvDims(_Window):
         try:
             return _conv_dims(x_shape, w_shape, stride, padding, dilation, groups, name)
         except TypeError:  # lists cannot be looked up; ours are ValueErrors, so nothing else lands here
-            return _conv_dims(*map(_frozen, (x_shape, w_shape, stride, padding, dilation)), groups, name)
+            return _conv_dims(*map(frozen, (x_shape, w_shape, stride, padding, dilation)), groups, name)
+
+    @classmethod
+    def transposed(
+        cls,
+        x_shape: Sequence[int],
+        w_shape: Sequence[int],
+        stride: Ints = 1,
+        padding: Padding = "valid",
+        output_padding: Ints = 0,
+        output_shape: Ints | None = None,
+        dilation: Ints = 1,
+        groups: int = 1,
+        name: str = "conv_transpose",
+    ) -> ConvDims:
+        """Dims of the convolution whose data gradient is the transposed convolution of an input by a kernel.
+
+        The transposed convolution's input is that convolution's output, and its output that one's input:
+        ``out = (in - 1) stride - pads + (k - 1) dilation + 1 + output_padding``.
+
+        Args:
+            x_shape: ``(n, *in, c_in)`` with 1 to 3 spatial axes.
+            w_shape: ``(*k, c_out / groups, c_in)``.
+            stride: output pixels between what neighbouring inputs add to, as in `of`.
+            padding: pixels cut off at each end of the output: ``"valid"`` (none), ``"same"``
+                (``out = in stride``), or numbers as in `of`.
+            output_padding: pixels more at the high end, below the larger of stride and dilation; one for all
+                axes or one per axis.
+            output_shape: spatial sizes of the output, from which output_padding follows; or None.
+            dilation: output pixels between neighbouring taps, as in `of`.
+            groups: divides both channel counts.
+            name: the layer or operation that errors name.
+
+        Returns:
+            The validated dims: ``input_shape`` is ``(n, *out, c_out)``, ``output_shape`` is x_shape.
+
+        Raises:
+            ShapeError: ranks or channels do not fit, padding leaves no output, or the output cannot have
+                that shape.
+            ArgumentError: an option is outside its domain, or output_padding is given where it follows.
+
+        """
+        sizes = (x_shape, w_shape, stride, padding, output_padding, output_shape, dilation)
+        return _transposed_dims(*map(frozen, sizes), groups, name)
 
 
 @dataclass(frozen=True)
@@ -212,119 +266,14 @@ class PoolDims(_Window):
         try:
             return _pool_dims(x_shape, kernel, stride, padding, dilation, name)
         except TypeError:
-            return _pool_dims(*map(_frozen, (x_shape, kernel, stride, padding, dilation)), name)
+            return _pool_dims(*map(frozen, (x_shape, kernel, stride, padding, dilation)), name)
 
 
-@dataclass(frozen=True)
-class ReceptiveField:
-    """What an output pixel of a stack of layers sees of the input, per axis.
-
-    Output pixel ``o`` sees the input pixels ``offset + o * stride`` to ``offset + o * stride + size - 1``.
-
-    Attributes:
-        size: pixels seen.
-        stride: input pixels between the fields of neighbouring outputs.
-        offset: first pixel seen by output 0; negative where that lies in the padding.
-
-    """
-
-    size: Sizes
-    stride: Sizes
-    offset: Sizes
-
-
-def receptive_field(layers: Iterable[ConvDims | PoolDims | tuple[Ints, Ints, Ints, Ints]]) -> ReceptiveField:
-    """``size = 1 + sum((span_l - 1) S_l)``, ``offset = -sum(pad_lo_l S_l)``, ``S_l = prod(stride_m, m < l)``.
-
-    Args:
-        layers: from the input on, each a ConvDims, a PoolDims, or ``(k, stride, dilation, pad_lo)`` with one
-            integer for all axes or one per axis.
-
-    Returns:
-        Size, total stride and offset in input pixels. One axis where only integers are given.
-
-    Raises:
-        ShapeError: the layers differ in their number of axes.
-
-    Source:
-        Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.
-
-    """
-    rows = [
-        (layer.k_, layer.stride_, layer.dilation_, layer.pad_lo_) if isinstance(layer, _Window) else layer
-        for layer in layers
-    ]
-    ranks = {len(v) for row in rows for v in row if not isinstance(v, int)}
-    if len(ranks) > 1:
-        got = f"layers with {sorted(ranks)}"
-        raise ShapeError(message("receptive_field", "one number of spatial axes", got, "stack one rank only"))
-    rank = ranks.pop() if ranks else 1
-    size, stride, offset = [1] * rank, [1] * rank, [0] * rank
-    for row in rows:
-        per_axis = zip(*((v,) * rank if isinstance(v, int) else v for v in row), strict=True)
-        for axis, (k, s, d, lo) in enumerate(per_axis):
-            size[axis] += (k - 1) * d * stride[axis]
-            offset[axis] -= lo * stride[axis]
-            stride[axis] *= s
-    return ReceptiveField(tuple(size), tuple(stride), tuple(offset))
-
-
-def _frozen(value: Any) -> Any:
-    """The value with its sequences as tuples, so that it can be looked up."""
-    if value is None or isinstance(value, (str, int)) or not isinstance(value, Iterable):
-        return value
-    return tuple(_frozen(v) for v in value)
-
-
-def _integer(value: Any) -> int | None:
-    return operator.index(value) if hasattr(value, "__index__") else None
-
-
-def _extents(name: str, layout: str, shape: Sequence[int], least: Sizes) -> Sizes:
-    """The shape as integers; ShapeError where its rank differs from `least` or an extent is below it."""
-    sizes = tuple(_integer(v) for v in shape)
-    whole = [v for v in sizes if v is not None]
-    if len(whole) == len(sizes) == len(least) and all(map(operator.ge, whole, least)):
-        return tuple(whole)
-    expected = f"{layout} with {len(least) - 2} spatial axes and positive sizes"
-    raise ShapeError(message(name, expected, str(tuple(shape)), "check the sizes; channels come last"))
-
-
-def _input_extents(name: str, shape: Sequence[int]) -> Sizes:
-    if not 3 <= len(shape) <= 5:
-        expected = "an input (n, *spatial, channels) with 1 to 3 spatial axes"
-        got = f"{len(shape)} axes, {tuple(shape)}"
-        raise ShapeError(message(name, expected, got, "add the batch or channel axis, or reshape"))
-    return _extents(name, "an input (n, *spatial, channels)", shape, (0, *[1] * (len(shape) - 1)))
-
-
-def _per_axis(name: str, what: str, value: Any, rank: int) -> Sizes:
-    """One positive integer per axis, from one for all or one for each."""
-    each = (value,) * rank if _integer(value) is not None else value
-    values = tuple(_integer(v) for v in each) if isinstance(each, tuple) else ()
-    if len(values) == rank and all(v is not None and v >= 1 for v in values):
-        return values  # type: ignore[return-value]
-    expected = f"{what} as one integer or {rank}, each 1 or more"
-    raise ArgumentError(message(name, expected, repr(value), f"pass such as {what}={(2,) * rank}"))
-
-
-def _pads(name: str, padding: Any, in_: Sizes, span_: Sizes, stride_: Sizes) -> tuple[Sizes, Sizes]:
-    """Padding at the low and at the high end of each axis."""
-    rank = len(in_)
-    if padding == "valid":
-        return (0,) * rank, (0,) * rank
-    if padding == "same":
-        total = [
-            max((-(-i // s) - 1) * s + span - i, 0) for i, span, s in zip(in_, span_, stride_, strict=True)
-        ]
-        return tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
-    each = (padding,) * rank if _integer(padding) is not None else padding
-    pairs = [p if isinstance(p, tuple) else (p, p) for p in each] if isinstance(each, tuple) else []
-    ends = [tuple(_integer(v) for v in pair) for pair in pairs]
-    if len(ends) != rank or any(len(e) != 2 or any(v is None or v < 0 for v in e) for e in ends):
-        expected = f'padding "valid", "same", or {rank} sizes or pairs (low, high) of 0 or more'
-        raise ArgumentError(message(name, expected, repr(padding), "pass one of these; to crop, slice first"))
-    return tuple(e[0] for e in ends), tuple(e[1] for e in ends)  # type: ignore[misc]
+def _require_groups(name: str, groups: Any, channels: int, which: str) -> None:
+    """ArgumentError where groups do not divide the channels."""
+    if (integer(groups) or 0) < 1 or channels % groups:
+        expected = f"groups that divide the {channels} {which} channels"
+        raise ArgumentError(message(name, expected, repr(groups), "choose a common divisor of the channels"))
 
 
 def _require_fit(name: str, dims: _Window) -> None:
@@ -359,33 +308,74 @@ def _conv_dims(
     groups: int,
     name: str,
 ) -> ConvDims:
-    n, *in_, c_in = _input_extents(name, x_shape)
+    n, *in_, c_in = input_extents(name, x_shape)
     rank = len(in_)
     layout = "a kernel (*k, c_in / groups, c_out)"
-    *k_, c_group, c_out = _extents(name, layout, w_shape, (1,) * (rank + 2))
-    stride_ = _per_axis(name, "stride", stride, rank)
-    dilation_ = _per_axis(name, "dilation", dilation, rank)
-    if (_integer(groups) or 0) < 1 or c_out % groups:
-        expected = f"groups that divide the {c_out} output channels"
-        raise ArgumentError(message(name, expected, repr(groups), "choose a common divisor of the channels"))
+    *k_, c_group, c_out = extents(name, layout, w_shape, (1,) * (rank + 2))
+    stride_ = per_axis(name, "stride", stride, rank)
+    dilation_ = per_axis(name, "dilation", dilation, rank)
+    _require_groups(name, groups, c_out, "output")
     if c_group * groups != c_in:
         expected = f"{c_group * groups} input channels, by the kernel {tuple(w_shape)} in {groups} groups"
         got = f"{c_in} in {tuple(x_shape)}"
         raise ShapeError(message(name, expected, got, "make the channels agree; they come last"))
-    pad_lo_, pad_hi_ = _pads(name, padding, tuple(in_), _spans(k_, dilation_), stride_)
+    pad_lo_, pad_hi_ = pads(name, padding, tuple(in_), spans(k_, dilation_), stride_)
     dims = ConvDims(n, c_in, c_out, tuple(in_), tuple(k_), stride_, dilation_, pad_lo_, pad_hi_, groups)
     _require_fit(name, dims)
     return dims
 
 
 @lru_cache(_CACHED, typed=True)
-def _pool_dims(x_shape: Sizes, kernel: Any, stride: Any, padding: Any, dilation: Any, name: str) -> PoolDims:
-    n, *in_, c = _input_extents(name, x_shape)
+def _transposed_dims(
+    x_shape: Sizes,
+    w_shape: Sizes,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    output_shape: Any,
+    dilation: Any,
+    groups: int,
+    name: str,
+) -> ConvDims:
+    n, *in_, c_in = input_extents(name, x_shape)
     rank = len(in_)
-    k_ = _per_axis(name, "kernel", kernel, rank)
-    stride_ = k_ if stride is None else _per_axis(name, "stride", stride, rank)
-    dilation_ = _per_axis(name, "dilation", dilation, rank)
-    pad_lo_, pad_hi_ = _pads(name, padding, tuple(in_), _spans(k_, dilation_), stride_)
+    *k_, c_group, c_kernel = extents(name, "a kernel (*k, c_out / groups, c_in)", w_shape, (1,) * (rank + 2))
+    stride_ = per_axis(name, "stride", stride, rank)
+    dilation_ = per_axis(name, "dilation", dilation, rank)
+    if c_kernel != c_in:
+        expected = f"{c_kernel} input channels, by the kernel {tuple(w_shape)}"
+        got = f"{c_in} in {tuple(x_shape)}"
+        raise ShapeError(message(name, expected, got, "make the channels agree; they come last"))
+    _require_groups(name, groups, c_in, "input")
+    if padding == "causal":
+        expected = 'padding "valid", "same" or sizes'
+        raise ArgumentError(message(name, expected, repr(padding), "pass one of these"))
+    span_, axes = spans(k_, dilation_), tuple(zip(in_, stride_, strict=True))
+    full = [(i - 1) * s + span for (i, s), span in zip(axes, span_, strict=True)]
+    if padding == "same":  # any size of which the strided convolution leaves the input's
+        least, most = tuple((i - 1) * s + 1 for i, s in axes), tuple(s - 1 for s in stride_)
+        shape = tuple(i * s for i, s in axes) if output_shape is None else output_shape
+        out = output_size(name, least, most, output_padding, shape)
+        lo_, hi_ = pads(name, padding, out, span_, stride_)
+    else:
+        lo_, hi_ = pads(name, padding, tuple(in_), span_, stride_)
+        least = tuple(f - lo - hi for f, lo, hi in zip(full, lo_, hi_, strict=True))
+        most = tuple(max(s, d) - 1 for s, d in zip(stride_, dilation_, strict=True))
+        out = output_size(name, least, most, output_padding, output_shape)
+    past = (o + lo + hi - f for o, lo, hi, f in zip(out, lo_, hi_, full, strict=True))
+    # Pixels past a whole stride are left unread, so that the convolution of the output has the input's size.
+    hi_ = tuple(hi - p // s * s for hi, p, s in zip(hi_, past, stride_, strict=True))
+    return ConvDims(n, c_group * groups, c_in, out, tuple(k_), stride_, dilation_, lo_, hi_, groups)
+
+
+@lru_cache(_CACHED, typed=True)
+def _pool_dims(x_shape: Sizes, kernel: Any, stride: Any, padding: Any, dilation: Any, name: str) -> PoolDims:
+    n, *in_, c = input_extents(name, x_shape)
+    rank = len(in_)
+    k_ = per_axis(name, "kernel", kernel, rank)
+    stride_ = k_ if stride is None else per_axis(name, "stride", stride, rank)
+    dilation_ = per_axis(name, "dilation", dilation, rank)
+    pad_lo_, pad_hi_ = pads(name, padding, tuple(in_), spans(k_, dilation_), stride_)
     dims = PoolDims(n, c, tuple(in_), k_, stride_, dilation_, pad_lo_, pad_hi_)
     _require_fit(name, dims)
     _require_pixels(name, dims)

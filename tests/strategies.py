@@ -90,3 +90,62 @@ def pool_cases(draw: Any, ranks: tuple[int, ...] = (1, 2, 3), most_channels: int
     options["kernel"] = k_
     dims = PoolDims.of((draw(st.integers(0, 3)), *in_, draw(st.integers(1, most_channels))), **options)
     return PoolCase(dims, options, draw(seeds))
+
+
+@dataclass(frozen=True)
+class PadCase:
+    """The input's shape, a pair per spatial axis, and the mode, as kernels name it."""
+
+    shape: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+    mode: str
+    seed: int
+
+    @property
+    def padded(self) -> tuple[int, ...]:
+        n, *in_, c = self.shape
+        return (n, *(a + size + b for size, (a, b) in zip(in_, self.pads, strict=True)), c)
+
+
+@st.composite
+def pad_cases(draw: Any, most_channels: int = 70) -> PadCase:
+    """Paddings that fit: uneven ends up to the most that the mode bears, and past it where it bears all."""
+    mode = draw(st.sampled_from(["constant", "reflect", "replicate", "circular"]))
+    in_ = tuple(draw(st.lists(st.integers(1, 7), min_size=1, max_size=3)))
+    spare = {"reflect": 1, "circular": 0}.get(mode, -3)
+    pads = tuple(tuple(draw(st.integers(0, size - spare)) for _ in range(2)) for size in in_)
+    shape = (draw(st.integers(0, 3)), *in_, draw(st.integers(1, most_channels)))
+    return PadCase(shape, pads, mode, draw(seeds))
+
+
+@st.composite
+def conv_transpose_cases(draw: Any, ranks: tuple[int, ...] = (1, 2, 3), most_channels: int = 7) -> ConvCase:
+    """Transposed convolutions: output padding also past the stride, uneven pads, given outputs."""
+    rank = draw(st.sampled_from(ranks))
+
+    def per_axis(low: int, high: int) -> tuple[int, ...]:
+        return tuple(draw(st.integers(low, high)) for _ in range(rank))
+
+    k_, stride, dilation, in_ = per_axis(1, 4), per_axis(1, 3), per_axis(1, 3), per_axis(1, 5)
+    options: dict[str, Any] = {"stride": stride, "dilation": dilation}
+    full = [(i - 1) * s + (k - 1) * d + 1 for i, k, s, d in zip(in_, k_, stride, dilation, strict=True)]
+    options["padding"] = draw(st.sampled_from(["pairs", "pairs", "valid", "same"]))
+    if options["padding"] == "pairs":
+        low = tuple(draw(st.integers(0, min(3, size - 1))) for size in full)
+        high = tuple(draw(st.integers(0, min(3, f - 1 - a))) for f, a in zip(full, low, strict=True))
+        options["padding"] = tuple(zip(low, high, strict=True))
+    if options["padding"] != "same":
+        options["output_padding"] = tuple(
+            draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True)
+        )
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    per_group = max(1, most_channels // groups)
+    ins, outs = (draw(st.integers(1, per_group)) for _ in range(2))
+    options["groups"] = groups
+    x_shape = (draw(st.integers(0, 3)), *in_, groups * outs)
+    w_shape = (*k_, ins, groups * outs)
+    dims = ConvDims.transposed(x_shape, w_shape, **options)
+    if draw(st.booleans()):
+        options.pop("output_padding", None)
+        options["output_shape"] = dims.in_
+    return ConvCase(dims, options, draw(seeds))

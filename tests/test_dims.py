@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from numbacnn.dims import ConvDims, PoolDims, ReceptiveField, receptive_field
+from numbacnn.dims import ConvDims, PoolDims
 from numbacnn.errors import ArgumentError, ShapeError
+from tests.strategies import conv_transpose_cases
 
 
 def reads(dims, axis, o):
@@ -97,6 +98,38 @@ def test_paddings_of_each_form_mean_the_same():
         assert ConvDims.of((2, 9, 9, 1), (3, 3, 1, 1), padding=padding) == expected
     uneven = ConvDims.of((2, 9, 9, 1), (3, 3, 1, 1), padding=((0, 3), (1, 2)))
     assert (uneven.pad_lo_, uneven.pad_hi_) == ((0, 1), (3, 2))
+
+
+@given(st.integers(1, 30), st.integers(1, 5), st.integers(1, 3), st.integers(1, 4))
+def test_causal_padding_ends_each_window_at_its_outputs_own_place(size, k, stride, dilation):
+    dims = ConvDims.of((1, size, 1), (k, 1, 1), stride, "causal", dilation)
+    assert dims.out_ == (math.ceil(size / stride),)
+    for o in range(dims.out_[0]):
+        assert reads(dims, 0, o)[-1] == o * stride
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_causal_padding_is_for_one_axis(rank):
+    with pytest.raises(ArgumentError, match="got 'causal'"):
+        ConvDims.of((1, *[5] * rank, 1), (*[2] * rank, 1, 1), padding="causal")
+    with pytest.raises(ArgumentError, match='"valid", "same", "causal", or 1 sizes'):
+        ConvDims.of((1, 5, 1), (2, 1, 1), padding="full")
+
+
+@given(conv_transpose_cases())
+def test_a_transposed_convolution_has_the_size_of_its_formula(case):
+    dims, options = case.dims, case.options
+    assert dims.output_shape == (dims.n, *dims.out_, dims.c_out)
+    for axis in range(dims.rank):
+        full = reads(dims, axis, dims.out_[axis] - 1)[-1] + 1 + dims.pad_lo_[axis]
+        if "output_shape" in options:
+            assert dims.in_[axis] == options["output_shape"][axis]
+        elif options["padding"] == "same":
+            assert dims.in_[axis] == dims.out_[axis] * dims.stride_[axis]
+        else:
+            low, high = (0, 0) if options["padding"] == "valid" else options["padding"][axis]
+            assert dims.pad_lo_[axis] == low
+            assert dims.in_[axis] == full - low - high + options["output_padding"][axis]
 
 
 def test_equal_arguments_give_one_object():
@@ -226,27 +259,3 @@ def test_pooling_strides_by_its_kernel():
 def test_pooling_kernels_refused(kernel):
     with pytest.raises(ArgumentError, match=r"down: expected kernel as one integer or 2"):
         PoolDims.of((1, 7, 7, 1), kernel, name="down")
-
-
-@given(st.lists(st.tuples(*[st.integers(1, 4)] * 3, st.integers(0, 3)), max_size=5), st.integers(0, 5))
-def test_receptive_field_by_walking_back_from_an_output(layers, o):
-    low = high = o
-    for k, stride, dilation, pad_lo in reversed(layers):
-        low, high = low * stride - pad_lo, high * stride - pad_lo + (k - 1) * dilation
-    field = receptive_field(layers)
-    assert field.offset[0] + o * field.stride[0] == low
-    assert field.size[0] == high - low + 1
-
-
-def test_receptive_field_of_known_networks():
-    vgg_block = [(3, 1, 1, 1), (3, 1, 1, 1), (2, 2, 1, 0)]
-    assert receptive_field(vgg_block * 2) == ReceptiveField((16,), (4,), (-6,))
-    conv = ConvDims.of((1, 224, 224, 3), (7, 7, 3, 64), 2, 3)
-    pool = PoolDims.of(conv.output_shape, 3, 2, 1)
-    assert receptive_field([conv, pool]) == ReceptiveField((11, 11), (4, 4), (-5, -5))
-    assert receptive_field([conv, (3, (2, 1), 1, 1)]).stride == (4, 2)
-
-
-def test_receptive_field_of_mixed_ranks_is_refused():
-    with pytest.raises(ShapeError, match="one number of spatial axes"):
-        receptive_field([ConvDims.of((1, 9, 1), (3, 1, 1)), ((3, 3), 1, 1, 1)])

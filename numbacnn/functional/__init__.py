@@ -4,6 +4,11 @@ They take tensors or arrays and return tensors. Nothing is recorded: a gradient 
 """
 
 from numbacnn.functional.conv import conv_backward_data, conv_backward_weights, conv_forward
+from numbacnn.functional.conv_transpose import (
+    conv_transpose_backward_data,
+    conv_transpose_backward_weights,
+    conv_transpose_forward,
+)
 from numbacnn.functional.dense import (
     dense_backward_data,
     dense_backward_weights,
@@ -21,6 +26,7 @@ from numbacnn.functional.elementwise import (
     tanh_backward,
     tanh_forward,
 )
+from numbacnn.functional.pad import pad_backward, pad_forward
 from numbacnn.functional.pool import (
     avg_pool_backward,
     avg_pool_forward,
@@ -44,6 +50,9 @@ __all__ = [
     "conv_backward_data",
     "conv_backward_weights",
     "conv_forward",
+    "conv_transpose_backward_data",
+    "conv_transpose_backward_weights",
+    "conv_transpose_forward",
     "dense_backward_data",
     "dense_backward_weights",
     "dense_forward",
@@ -53,6 +62,8 @@ __all__ = [
     "max_pool_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
+    "pad_backward",
+    "pad_forward",
     "relu_backward",
     "relu_forward",
     "sigmoid_backward",

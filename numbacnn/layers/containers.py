@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from numbacnn.config import config
-from numbacnn.dims import ReceptiveField, receptive_field
 from numbacnn.errors import ArgumentError, DTypeError, NumericsError, message
 from numbacnn.layers.base import Layer, Shape, Training, checked_input
 from numbacnn.parameter import Parameter
+from numbacnn.receptive import ReceptiveField, receptive_field
 from numbacnn.tensor import Tensor
 
 
@@ -202,7 +202,7 @@ class Sequential(Layer):
         return sum(layer.macs() for layer in self.layers)
 
     def receptive_field(self) -> ReceptiveField:
-        """What a pixel of the last feature map sees of the input; see `dims.ReceptiveField`.
+        """What a pixel of the last feature map sees of the input; see `receptive.ReceptiveField`.
 
         Layers from the first that leaves the spatial axes, such as Flatten, on see all of it and do not
         count.

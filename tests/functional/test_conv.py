@@ -1,20 +1,27 @@
 """Convolution of tensors against the reference, and what it refuses."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
+from scipy import signal
 
 from numbacnn import functional
+from numbacnn.dims import ConvDims
 from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError
 from numbacnn.kernels import reference
 from numbacnn.tensor import as_tensor
 from tests.functional.comparing import assert_matches, reference_of
 from tests.strategies import arrays, conv_cases, dtypes
 
-images = conv_cases(ranks=(2,), most_channels=20)
+cases = conv_cases(most_channels=20)
+MODES = ("reflect", "replicate", "circular")
+NUMPY_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
-@given(images, dtypes)
+@given(cases, dtypes)
 def test_forward_is_the_references(case, dtype):
     dims = case.dims
     x, w, b = arrays(case.seed, dims.input_shape, dims.kernel_shape, (dims.c_out,), dtype=dtype)
@@ -24,7 +31,7 @@ def test_forward_is_the_references(case, dtype):
         assert_matches(functional.conv_forward(x, w, bias, **case.options), expected, dtype, size)
 
 
-@given(images, dtypes)
+@given(cases, dtypes)
 def test_data_gradient_is_the_references(case, dtype):
     dims = case.dims
     dy, w = arrays(case.seed, dims.output_shape, dims.kernel_shape, dtype=dtype)
@@ -34,7 +41,7 @@ def test_data_gradient_is_the_references(case, dtype):
     assert_matches(dx, expected, dtype, size)
 
 
-@given(images, dtypes)
+@given(cases, dtypes)
 def test_weight_gradient_is_the_references(case, dtype):
     dims = case.dims
     x, dy = arrays(case.seed, dims.input_shape, dims.output_shape, dtype=dtype)
@@ -44,7 +51,7 @@ def test_weight_gradient_is_the_references(case, dtype):
     assert_matches(dw, expected, dtype, size)
 
 
-@given(images)
+@given(cases)
 def test_the_three_passes_are_adjoint(case):
     dims = case.dims
     x, w, dy = arrays(case.seed, dims.input_shape, dims.kernel_shape, dims.output_shape)
@@ -53,6 +60,66 @@ def test_the_three_passes_are_adjoint(case):
     dw = functional.conv_backward_weights(x, dy, w.shape, **case.options).numpy()
     assert np.vdot(x, dx) == pytest.approx(np.vdot(y, dy), abs=1e-9)
     assert np.vdot(w, dw) == pytest.approx(np.vdot(y, dy), abs=1e-9)
+
+
+@st.composite
+def padded_cases(draw):
+    """Convolutions with a padding mode that has pixels enough for the pads, flipped or not."""
+    case = draw(cases)
+    mode, least = draw(st.sampled_from(MODES)), max(case.dims.pad_lo_ + case.dims.pad_hi_) + 1
+    x_shape = (case.dims.n, *(max(size, least) for size in case.dims.in_), case.dims.c_in)
+    padding = tuple(zip(case.dims.pad_lo_, case.dims.pad_hi_, strict=True))
+    options = {**case.options, "padding": padding}
+    dims = ConvDims.of(x_shape, case.dims.kernel_shape, **options)
+    return dims, {**options, "padding_mode": mode, "flip": draw(st.booleans())}, case.seed
+
+
+@given(padded_cases(), dtypes)
+def test_padding_modes_and_turned_kernels_are_numpys_padding_and_flip(case, dtype):
+    dims, options, seed = case
+    x, w = arrays(seed, dims.input_shape, dims.kernel_shape, dtype=dtype)
+    ends = [(0, 0), *options["padding"], (0, 0)]
+    padded = np.pad(x, ends, mode=NUMPY_MODES[options["padding_mode"]])
+    turned = np.flip(w, tuple(range(dims.rank))) if options["flip"] else w
+    plain = dataclasses.replace(
+        dims, in_=padded.shape[1:-1], pad_lo_=(0,) * dims.rank, pad_hi_=(0,) * dims.rank
+    )
+    expected, size = (
+        reference_of(reference.conv_forward, plain, a, b, None, shape=dims.output_shape)
+        for a, b in ((padded, turned), (abs(padded), abs(turned)))
+    )
+    assert_matches(functional.conv_forward(x, w, **options), expected, dtype, size)
+
+
+@given(padded_cases())
+def test_the_passes_of_every_padding_mode_are_adjoint(case):
+    dims, options, seed = case
+    x, w, dy = arrays(seed, dims.input_shape, dims.kernel_shape, dims.output_shape)
+    y = functional.conv_forward(x, w, **options).numpy()
+    dx = functional.conv_backward_data(dy, w, x.shape, **options).numpy()
+    dw = functional.conv_backward_weights(x, dy, w.shape, **options).numpy()
+    assert np.vdot(x, dx) == pytest.approx(np.vdot(y, dy), abs=1e-9)
+    assert np.vdot(w, dw) == pytest.approx(np.vdot(y, dy), abs=1e-9)
+
+
+def test_the_flipped_kernel_is_the_convolution_of_mathematics():
+    x, w = arrays(3, (1, 9, 8, 7, 1), (3, 2, 4, 1, 1))
+    y = functional.conv_forward(x, w, flip=True).numpy()
+    expected = signal.convolve(x[0, ..., 0], w[..., 0, 0], mode="valid", method="direct")
+    np.testing.assert_allclose(y[0, ..., 0], expected, rtol=1e-12)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 11))
+def test_no_output_of_a_causal_convolution_sees_what_comes_after_it(k, dilation, stride, moment):
+    x, w = arrays(4, (1, 12, 2), (k, 2, 3))
+    options = {"padding": "causal", "dilation": dilation, "stride": stride}
+    before = functional.conv_forward(x, w, **options).numpy()
+    assert before.shape == (1, -(-12 // stride), 3)
+    x[:, moment] += 1
+    changed = np.any(functional.conv_forward(x, w, **options).numpy() != before, axis=(0, 2))
+    assert not changed[: -(-moment // stride)].any()
+    if moment % stride == 0:
+        assert changed[moment // stride], "the last tap meets the output's own place"
 
 
 def test_arrays_that_are_not_contiguous_give_the_same():
@@ -84,8 +151,10 @@ def forward(x=(2, 7, 7, 4), w=(3, 3, 4, 6), b=(6,), dtypes=("f4", "f4", "f4"), *
 @pytest.mark.parametrize(
     ("error", "options", "says"),
     [
-        (ShapeError, {"x": (7, 7, 4)}, "expected images (n, height, width, channels), got 3 axes, (7, 7, 4)"),
-        (ShapeError, {"x": (1, 2, 7, 7, 4)}, "got 5 axes"),
+        (ShapeError, {"x": (7, 7, 4)}, "a kernel (*k, c_in / groups, c_out) with 1 spatial axes"),
+        (ShapeError, {"x": (1, 2, 7, 7, 4)}, "a kernel (*k, c_in / groups, c_out) with 3 spatial axes"),
+        (ShapeError, {"x": (7, 4)}, "an input (n, *spatial, channels) with 1 to 3 spatial axes, got 2 axes"),
+        (ShapeError, {"x": (1, 2, 2, 7, 7, 4)}, "with 1 to 3 spatial axes, got 6 axes"),
         (ShapeError, {"x": (2, 7, 7, 3)}, "expected 4 input channels"),
         (ShapeError, {"x": (2, 0, 7, 4)}, "positive sizes, got (2, 0, 7, 4)"),
         (ShapeError, {"x": (2, 7, 7, 0), "w": (3, 3, 0, 6)}, "positive sizes"),
@@ -104,6 +173,11 @@ def forward(x=(2, 7, 7, 4), w=(3, 3, 4, 6), b=(6,), dtypes=("f4", "f4", "f4"), *
         (ArgumentError, {"dilation": -1}, "expected dilation as one integer or 2"),
         (ArgumentError, {"padding": "full"}, 'expected padding "valid", "same"'),
         (ArgumentError, {"padding": -1}, "of 0 or more, got -1"),
+        (ArgumentError, {"padding": "causal"}, "got 'causal'"),
+        (ArgumentError, {"padding_mode": "constant"}, "or 'circular', got 'constant'"),
+        (ArgumentError, {"padding_mode": None, "padding": 0}, "expected padding_mode 'zeros', 'reflect'"),
+        (ShapeError, {"padding_mode": "reflect", "padding": 7}, "at most (6, 6) pixels at each end"),
+        (ShapeError, {"padding_mode": "circular", "padding": 8}, "at most (7, 7) pixels at each end"),
         (ArgumentError, {"groups": 5}, "expected groups that divide the 6 output channels"),
         (ArgumentError, {"groups": 0}, "expected groups that divide"),
     ],
@@ -143,9 +217,11 @@ def test_gradients_refuse_what_the_forward_pass_cannot_have_returned():
         functional.conv_backward_data(dy, w, x.shape)
     with pytest.raises(DTypeError, match="expected the output gradient of float64"):
         functional.conv_backward_weights(x, dy, w.shape)
-    with pytest.raises(ShapeError, match="expected images"):
+    with pytest.raises(ShapeError, match="with 1 spatial axes"):
         functional.conv_backward_data(dy, w.astype(np.float32), (7, 7, 4))
-    with pytest.raises(ShapeError, match="expected images"):
+    with pytest.raises(ShapeError, match="with 1 spatial axes"):
         functional.conv_backward_weights(x[0], x, w.shape)
+    with pytest.raises(ArgumentError, match="expected padding_mode"):
+        functional.conv_backward_data(np.ones((2, 7, 7, 6)), w, x.shape, padding=1, padding_mode="wrap")
     with pytest.raises(ArgumentError, match="expected stride"):
         functional.conv_backward_weights(x, x, w.shape, stride=0)

@@ -14,7 +14,7 @@ from numbacnn.dims import ConvDims
 from numbacnn.kernels import reference
 from numbacnn.kernels.cpu import conv, dense, simd
 from numbacnn.kernels.cpu.choice import choose
-from tests.strategies import arrays, conv_cases, dtypes
+from tests.strategies import arrays, conv_cases, conv_transpose_cases, dtypes
 
 #: Relative to the sum of absolute products: rounding of sums of up to some thousand terms.
 TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 4e-15}
@@ -61,14 +61,28 @@ def check_passes(dims, seed, dtype):
         assert error <= tolerance * size.max(initial=0), name
 
 
-@given(conv_cases(ranks=(2,), most_channels=70), dtypes)
+@given(conv_cases(most_channels=70), dtypes)
 def test_every_geometry_gives_the_references_results(case, dtype):
     check_passes(case.dims, case.seed, dtype)
 
 
+@given(conv_transpose_cases(most_channels=70), dtypes)
+def test_transposed_convolutions_give_the_references_results(case, dtype):
+    dims = case.dims
+    x, w, b = arrays(case.seed, dims.output_shape, dims.kernel_shape, (dims.c_in,), dtype=dtype)
+    for bias in (b, None):
+        got = run(conv.conv_transpose_forward, dims.input_shape, dtype, dims, x, w, bias)
+        expected, size = np.empty(dims.input_shape), np.empty(dims.input_shape)
+        reference.conv_transpose_forward(dims, x, w, bias, expected)
+        magnitudes = (abs(x), abs(w), None if bias is None else abs(bias))
+        reference.conv_transpose_forward(dims, *magnitudes, size)
+        error = np.abs(got - expected).max(initial=0)
+        assert error <= TOLERANCE[np.dtype(dtype)] * size.max(initial=0)
+
+
 # What small draws do not reach: sums of several blocks, many parts, bands of rows, splits of pixels, kernels
 # packed beforehand and inside, padding done beforehand, one and several panels, transposed tails, blocks of
-# neighbouring pixels.
+# neighbouring pixels, rows and volumes cut into pieces, slices and rows of which only every so many is read.
 LARGE = [
     ((1, 7, 7, 600), (3, 3, 600, 70), {"padding": 1}),
     ((1, 7, 6, 1100), (1, 1, 1100, 40), {}),
@@ -82,6 +96,16 @@ LARGE = [
     ((1, 40, 40, 16), (3, 3, 16, 130), {"dilation": 3, "padding": 3}),
     ((4, 14, 14, 6), (5, 5, 6, 16), {}),
     ((2, 40, 36, 3), (7, 7, 3, 40), {"padding": 3, "stride": 2}),
+    ((2, 6, 50, 8), (1, 3, 8, 70), {}),
+    ((1, 9001, 20), (3, 20, 24), {"padding": ((64, 0),), "dilation": 32}),
+    ((2, 9000, 12), (2, 12, 33), {}),
+    ((1, 1, 7000, 18), (1, 4, 18, 20), {"padding": ((0, 0), (1, 2)), "stride": (1, 3)}),
+    ((1, 7000, 1, 10), (5, 1, 10, 9), {"padding": ((2, 2), (0, 0)), "dilation": (3, 1)}),
+    ((1, 300, 300), (3, 300, 200), {"padding": "same"}),
+    ((1, 22, 20, 26, 20), (3, 3, 3, 20, 36), {"padding": ((1, 1), (0, 2), (2, 0))}),
+    ((2, 19, 22, 30, 14), (3, 2, 3, 7, 20), {"padding": 1, "stride": 2, "groups": 2, "dilation": (1, 3, 1)}),
+    ((1, 16, 40, 60, 10), (2, 3, 2, 10, 12), {"padding": ((6, 0), (5, 5), (0, 0)), "dilation": (6, 5, 1)}),
+    ((3, 6, 5, 7, 130), (3, 3, 3, 130, 70), {"padding": 1}),
 ]
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from numbacnn import config
-from numbacnn.dims import ReceptiveField
 from numbacnn.errors import ArgumentError, DTypeError, NumericsError, ShapeError
 from numbacnn.layers import (
     AvgPool2D,
@@ -24,6 +23,7 @@ from numbacnn.layers import (
 )
 from numbacnn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from numbacnn.models import lenet5
+from numbacnn.receptive import ReceptiveField
 from tests.layers.check import assert_gradients, difference, values
 
 

@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 from ...dims import ConvDims
-from .plan import round_up
+from .cut import round_up
 from .tile import VECTORS
 
 PASSES = ("forward", "data", "weights")

@@ -1,4 +1,4 @@
-"""Convolution on the CPU: forward, and the gradients by data, by weights and by bias.
+"""Convolution on the CPU: forward, transposed, and the gradients by data and by weights.
 
 Arrays are C-contiguous and channels last, of one dtype, float32 or float64, as ``ConvDims`` states them;
 nothing is checked here, and what is written is written whole.
@@ -52,6 +52,20 @@ def conv_backward_data(
 ) -> None:
     """``dx[p, i] = sum over c, o and t with o*stride - pad + t*dilation = p of dy[o, c] * w[t, i, c]``."""
     _correlate(dims, True, dy, w, None, dx)
+
+
+def conv_transpose_forward(
+    dims: ConvDims,  # of the convolution whose data gradient it is
+    x: np.ndarray,  # (n, *out, c_out) of the dims, read
+    w: np.ndarray,  # (*k, c_in / groups, c_out) read
+    b: np.ndarray | None,  # (c_in,) read, or None
+    y: np.ndarray,  # (n, *in, c_in) written
+) -> None:
+    """``y[p, i] = b[i] + sum of x[o, c] * w[t, i, c] over c, o and t with o*stride - pad + t*dilation = p``.
+
+    The data gradient of a convolution, with a bias.
+    """
+    _correlate(dims, True, x, w, b, y)
 
 
 def conv_backward_weights(

@@ -15,55 +15,57 @@ from .tile import ADD, BIAS, ROWS, TAIL, VECTORS, ZERO, conv_tile
 
 
 @jit
-def fill_band(phase, group, image0, images, top, rows, x, out, at):
-    """Copy ``rows`` rows of some images from row ``top`` on into ``out[at:]``, zeros where there are none.
+def fill_box(phase, group, box, x, out, at):
+    """Copy a box of the source, a group's channels, into ``out[at:]``, zeros where there is no source.
 
-    Columns start at FILL_LEFT, FILL_WIDTH of them; of the channels those of one group.
+    box: first and number of images, slices, rows and columns; of slices and rows each FILL_SLICES'th and
+    FILL_ROWS'th, and in ``out`` they lie as the phase says.
     """
-    inputs, width, channels = phase[plan.INPUTS], phase[plan.FILL_WIDTH], phase[plan.IN_CHANNELS]
-    height, columns = phase[plan.IN_ROWS], phase[plan.IN_COLUMNS]
-    left = phase[plan.FILL_LEFT]
-    if left == 0 and width == columns and inputs == channels and top >= 0 and top + rows <= height:
-        for i in range(image0, image0 + images):  # nothing between rows or around them: one run
-            copy_run(x, (i * height + top) * columns * channels, out, at, rows * columns * channels)
-            at += rows * columns * channels
-        return
+    inputs, channels, columns = phase[plan.INPUTS], phase[plan.IN_CHANNELS], phase[plan.IN_COLUMNS]
+    rows, left, width = box[5], box[6], box[7]
     lo = min(max(-left, 0), width)
     hi = max(min(columns - left, width), lo)
-    for i in range(image0, image0 + images):
-        for r in range(top, top + rows):
-            if r < 0 or r >= height:
-                zero_run(out, at, width * inputs)
-                at += width * inputs
+    # nothing between rows or around them: one run
+    joined = lo == 0 and hi == width == columns and inputs == channels and phase[plan.FILL_ROWS] == 1
+    joined = joined and box[4] >= 0 and box[4] + rows <= phase[plan.IN_ROWS]
+    for i in range(box[1]):
+        for s in range(box[3]):
+            place = at + i * phase[plan.FILL_IMAGE] + s * phase[plan.FILL_SLICE]
+            slice_ = box[2] + s * phase[plan.FILL_SLICES]
+            exists = slice_ >= 0 and slice_ < phase[plan.IN_SLICES]
+            row0 = ((box[0] + i) * phase[plan.IN_SLICES] + slice_) * phase[plan.IN_ROWS]
+            if exists and joined:
+                copy_run(x, (row0 + box[4]) * columns * channels, out, place, rows * columns * channels)
                 continue
-            zero_run(out, at, lo * inputs)
-            start = ((i * height + r) * columns + left + lo) * channels + group * inputs
-            if inputs == channels:
-                copy_run(x, start, out, at + lo * inputs, (hi - lo) * inputs)
-            else:
-                for p in range(hi - lo):
-                    copy_run(x, start + p * channels, out, at + (lo + p) * inputs, inputs)
-            zero_run(out, at + hi * inputs, (width - hi) * inputs)
-            at += width * inputs
+            for r in range(rows):
+                row = box[4] + r * phase[plan.FILL_ROWS]
+                if not exists or row < 0 or row >= phase[plan.IN_ROWS]:
+                    zero_run(out, place, width * inputs)
+                else:
+                    zero_run(out, place, lo * inputs)
+                    start = ((row0 + row) * columns + left + lo) * channels + group * inputs
+                    if inputs == channels:
+                        copy_run(x, start, out, place + lo * inputs, (hi - lo) * inputs)
+                    else:
+                        for p in range(hi - lo):
+                            copy_run(x, start + p * channels, out, place + (lo + p) * inputs, inputs)
+                    zero_run(out, place + hi * inputs, (width - hi) * inputs)
+                place += phase[plan.FILL_ROW]
 
 
 @jit
-def pad_image(phase, group, image, x, work):
-    """Copy one image's group of channels, with zeros around it, to its place in the padded source."""
-    at = phase[plan.FILL_PADDED0] + group * phase[plan.GROUP] + image * phase[plan.IMAGE]
-    fill_band(phase, group, image, 1, phase[plan.FILL_TOP], phase[plan.FILL_HEIGHT], x, work, at)
+def pad_box(phase, chore, x, work):
+    """Copy a box of the source, with the zeros in it, to its place in the padded source."""
+    fill_box(phase, chore[plan.CHORE_GROUP], chore[plan.CHORE_BOX0 :], x, work, chore[plan.CHORE_TO])
 
 
 @jit
-def locate(phase, group, image, images, row0, rows, x, work, scratch):
-    """Return where a band's windows start, in x or work; a band read from scratch is copied there first."""
-    x0 = phase[plan.SOURCE0]
+def locate(phase, group, piece, x, work, scratch):
+    """Return where a piece's windows start, in x or work; what is read from scratch is copied there first."""
     if phase[plan.SOURCE] == plan.BAND:
-        top = phase[plan.FILL_TOP] + row0 * phase[plan.FILL_STRIDE]
-        height = (rows - 1) * phase[plan.FILL_STRIDE] + phase[plan.FILL_SPAN]
-        fill_band(phase, group, image, images, top, height, x, work, scratch)
-        return x0 + scratch
-    return x0 + group * phase[plan.GROUP] + image * phase[plan.IMAGE] + row0 * phase[plan.ROW]
+        fill_box(phase, group, piece[plan.BOX0 :], x, work, scratch)
+        return scratch
+    return piece[plan.SOURCE0] + group * phase[plan.GROUP]
 
 
 @inlined
@@ -155,11 +157,12 @@ def panel_width(valid, lanes):
 
 @jit
 def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
-    """Pack a panel of the kernel, or pad one image of the source."""
-    kind, number, group, panel = chores[part]
+    """Pack a panel of the kernel, or pad a box of the source."""
+    chore = chores[part]
     lanes = VECTOR_BYTES // w.itemsize
-    if kind == plan.PACK_CHORE:
-        phase = phases[number]
+    if chore[plan.CHORE] == plan.PACK_CHORE:
+        group, panel = chore[plan.CHORE_GROUP], chore[plan.CHORE_PANEL]
+        phase = phases[chore[plan.CHORE_PHASE]]
         full = VECTORS * lanes
         panels = (phase[plan.OUTPUTS] + full - 1) // full
         valid = phase[plan.OUTPUTS] - panel * full
@@ -169,7 +172,7 @@ def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
             before = at + blocks[b, 4] * width
             _pack_block(phase, weights, blocks[b], group, panel, width, valid, w, work, before)
     else:
-        pad_image(phases[0], group, number, x, work)
+        pad_box(phases[0], chore, x, work)
 
 
 @inlined
@@ -195,20 +198,19 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
     """Compute one part: a band of pixels, for some groups and panels."""
     row = table[part]
     phase = phases[row[plan.PHASE]]
-    image, images, row0, rows = row[plan.IMAGE0], row[plan.IMAGES], row[plan.ROW0], row[plan.ROWS_]
     lanes = VECTOR_BYTES // w.itemsize
     full = VECTORS * lanes
     outputs = phase[plan.OUTPUTS]
     panels = (outputs + full - 1) // full
     first = phase[plan.TABLE0]
-    end = first + images * rows * phase[plan.COLUMNS]
+    end = first + row[plan.COUNT]
     scratch = phase[plan.SLOTS0] + slot * phase[plan.SLOT]
     strips = (end - first + phase[plan.STRIP] - 1) // phase[plan.STRIP]
     panel0, panel1 = row[plan.PANEL0], row[plan.PANEL1]
     for group in range(row[plan.GROUP0], row[plan.GROUP1]):
-        x0 = locate(phase, group, image, images, row0, rows, x, work, scratch)
+        x0 = locate(phase, group, row, x, work, scratch)
         source = x if phase[plan.SOURCE] == plan.STRAIGHT else work
-        y0 = phase[plan.OUT0] + image * phase[plan.OUT_IMAGE] + row0 * phase[plan.OUT_ROW] + group * outputs
+        y0 = row[plan.PLACE0] + group * outputs
         for b in range(phase[plan.BLOCK0], phase[plan.BLOCK1]):
             block = blocks[b]
             mode = ADD

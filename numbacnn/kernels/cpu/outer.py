@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from ..._jit import inlined, jit, kernel, run, run_slots, split
 from . import outer_plan, plan
-from .correlate import locate, pack_row, pad_image, panel_width
+from .correlate import locate, pack_row, pad_box, panel_width
 from .simd import VECTOR_BYTES, copy_run
 from .tile import ADD, ROWS, TAIL, VECTORS, ZERO, outer_tile
 
 
 @jit
 def _pad_chore(slot, part, parts, x, work, phases, chores):
-    """Pad one image of the source."""
-    _, image, group, _ = chores[part]
-    pad_image(phases[0], group, image, x, work)
+    """Pad a box of the source."""
+    pad_box(phases[0], chores[part], x, work)
 
 
 @jit
@@ -77,14 +76,13 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, ga
     for group in range(row[outer_plan.GROUP_FIRST], row[outer_plan.GROUP_END]):
         mode = ZERO
         for b in range(row[outer_plan.BLOCK_FIRST], row[outer_plan.BLOCK_END]):
-            image, images, row0, rows = bands[b]
-            count = images * rows * phase[plan.COLUMNS]
-            x0 = locate(phase, group, image, images, row0, rows, x, work, scratch)
+            count = bands[b, plan.COUNT]
+            x0 = locate(phase, group, bands[b], x, work, scratch)
             source, windows = x if phase[plan.SOURCE] == plan.STRAIGHT else work, pixels
             if gathered.size:
                 _gather(x, x0, pixels, count, phase[plan.INPUTS], work, scratch)
                 source, windows, x0 = work, gathered, scratch
-            dy0 = image * phase[plan.OUT_IMAGE] + row0 * phase[plan.OUT_ROW] + group * outputs
+            dy0 = bands[b, plan.PLACE0] + group * outputs
             for panel in range(row[outer_plan.PANEL_FIRST], row[outer_plan.PANEL_END]):
                 c0 = panel * full
                 valid = outputs - c0

@@ -8,32 +8,29 @@ are cut as the threads need.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..._native import Flat
 from ...dims import ConvDims
+from .cut import balanced_parts, bands, cache_sizes, even, round_up, wanted_parts
 from .phases import correlation
 from .plan import (
-    BAND,
-    PAD_CHORE,
+    CHORE_COLUMNS,
     PADDED,
     PANEL,
     PHASE_COLUMNS,
+    PIECE_COLUMNS,
     SLOT,
     SLOTS0,
     STRAIGHT,
     TAPS_MERGED,
     Tables,
-    balanced_parts,
-    bands,
-    cache_sizes,
-    even,
     integers,
-    round_up,
+    pad_chores,
     source_of,
-    wanted_parts,
 )
 from .tile import ROWS, TAIL, VECTORS
 
@@ -52,7 +49,7 @@ class OuterPlan:
     Attributes:
         gathered: offset of each pixel in the thread's scratch, where pixels are copied there; else empty.
         shifts: offset, from a pixel's window, of the input of each row of the gradient.
-        bands: rows ``image, images, row, rows``: blocks of pixels whose gradient panel stays in L1.
+        bands: blocks of pixels whose gradient panel stays in L1, rows as the first columns of `Plan.parts`.
         parts: rows as named above; a unit is a tile's rows of the gradient.
         copies: offset in the workspace of the splits' gradients; where pixels are not blocked the first
             split's is the output itself.
@@ -87,29 +84,28 @@ def units_of(rows: int) -> int:
 
 @functools.lru_cache(maxsize=512)
 def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan:
-    """Plan the weight gradient of a 2-D convolution."""
+    """Plan the weight gradient of a convolution."""
     c = correlation(dims, False, lanes)
-    (h,), (w,) = c.h, c.w
+    (phase,) = c.phases
     l1, l2 = cache_sizes()
     width = VECTORS * lanes
     panels = -(-c.outputs // width)
     # The packed gradient of a block of pixels stays in L1, their inputs in L2.
-    pixels = min(l1 * 5 // 8 // (width * item), l2 // 3 // (c.source[2] * item))
-    blocks = bands(c.n, h.outputs, w.outputs, max(pixels, 2 * ROWS))
-    total = c.n * h.outputs * w.outputs
-    kernel = len(h.taps) * len(w.taps) * c.inputs * c.outputs * c.groups  # elements of a copy
+    pixels = min(l1 * 5 // 8 // (width * item), l2 // 3 // (c.source[3] * item))
+    sizes = (c.n, *(a.outputs for a in phase))
+    blocks = bands(sizes, max(pixels, 2 * ROWS))
+    taps = math.prod(len(a.taps) for a in phase)
+    kernel = taps * c.inputs * c.outputs * c.groups  # elements of a copy
     least = SPLIT_PIXELS if kernel * item <= l2 // 8 else 2 * SPLIT_PIXELS  # copies leave L2 sooner
-    splits = max(1, min(SPLITS, total // least, SPLIT_BYTES // (kernel * item), len(blocks)))
+    splits = max(1, min(SPLITS, math.prod(sizes) // least, SPLIT_BYTES // (kernel * item), len(blocks)))
 
     wanted = wanted_parts(dims.macs, threads)
     wanted = -(-wanted // splits)
     group_parts = balanced_parts(c.groups, 1, wanted, threads)
     panel_parts = balanced_parts(panels, 1, -(-wanted // group_parts), threads)
-    shared = group_parts * panel_parts < wanted or panel_parts > 1
-    source = source_of(c, shared)
+    source = source_of(c, shared=group_parts * panel_parts < wanted or panel_parts > 1)
     tables = Tables()
-    largest = max(blocks, key=lambda b: (b.images, b.rows))
-    constants = tables.add(c, source, h, w, largest)
+    constants, pieces = tables.add(c, source, phase, blocks)
     info = np.zeros((1, PHASE_COLUMNS), np.int64)
     info[0, list(constants)] = list(constants.values())
     inputs = np.arange(c.inputs * constants[TAPS_MERGED])
@@ -123,21 +119,22 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
         for j0, j1 in even(panels, panel_parts)
         for u0, u1 in even(units, unit_parts)
     ]
-    chores, used = [], 0
-    if source.kind == PADDED:
-        chores = [(PAD_CHORE, i, g, 0) for i in range(c.n) for g in range(c.groups)]
+    chores, used, table = [], 0, integers(pieces, PIECE_COLUMNS)
+    if source is not None and source.kind == PADDED:
+        chores = pad_chores(c, source, 0)
         used = round_up(c.groups * source.group, lanes)
     copies = used
     used = round_up(used + (splits if c.block > 1 else splits - 1) * kernel, lanes)
-    band = round_up(tables.band, lanes) if source.kind == BAND else 0
+    band = round_up(tables.band, lanes)
     # Tiles read a few inputs of each pixel, which memory serves badly: those of one tap are gathered in L2.
-    gathered, shape = integers([]), (largest.images, largest.rows, w.outputs)
-    if source.kind == STRAIGHT and len(tables.taps) == 1 and panels >= 2 * panel_parts:
-        gathered = np.arange(int(np.prod(shape))) * c.inputs
+    gathered, largest = integers([]), len(tables.pixels)
+    straight = source is not None and source.kind == STRAIGHT
+    if straight and taps == 1 and panels >= 2 * panel_parts:
+        gathered = np.arange(largest) * c.inputs
         band = round_up(gathered.size * c.inputs, lanes)
     info[:, SLOTS0], info[:, PANEL] = used, band
-    info[:, SLOT] = slot = band + int(np.prod(shape)) * width
+    info[:, SLOT] = slot = band + largest * width
     return OuterPlan(
         info, integers(tables.pixels), integers(tables.places), gathered, shifts, integers(tables.weights),
-        integers(blocks, 4), integers(parts, 9), integers(chores, 4), copies, splits, used + threads * slot,
+        table, integers(parts, 9), integers(chores, CHORE_COLUMNS), copies, splits, used + threads * slot,
     )  # fmt: skip

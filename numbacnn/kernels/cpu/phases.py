@@ -2,12 +2,14 @@
 
 The forward pass has one phase.  In the data gradient the input pixels with equal residue modulo the stride
 meet the same taps: each residue is a phase, a correlation of the output gradient with those taps, of
-stride 1.
+stride 1.  Signals and images are volumes of one row, or of one slice.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 from ...dims import ConvDims
@@ -28,6 +30,16 @@ class Axis(NamedTuple):
     start: int  # the first output pixel
     step: int  # output pixels between neighbouring outputs of this phase
     outputs: int  # how many
+
+
+def as_volume(dims: ConvDims) -> ConvDims:
+    """Return the same convolution with three spatial axes, unit ones in front."""
+    front = 3 - dims.rank
+    if front == 0:
+        return dims
+    ones = {field: (1,) * front + getattr(dims, field) for field in ("in_", "k_", "stride_", "dilation_")}
+    pads = {field: (0,) * front + getattr(dims, field) for field in ("pad_lo_", "pad_hi_")}
+    return replace(dims, **ones, **pads)
 
 
 def forward_axis(dims: ConvDims, axis: int) -> Axis:
@@ -58,7 +70,7 @@ def blocked_axis(dims: ConvDims, backward: bool, pixels: int) -> Axis:
 
     A block has one window; source pixels in it that an output does not meet count as zero weights.
     """
-    (k, s, d, lo), out = (f[1] for f in (dims.k_, dims.stride_, dims.dilation_, dims.pad_lo_)), dims.out_[1]
+    (k, s, d, lo), out = (f[2] for f in (dims.k_, dims.stride_, dims.dilation_, dims.pad_lo_)), dims.out_[2]
     met = {}  # the tap by which output j of the block meets a source pixel
     for j in range(pixels):
         for t in range(k):
@@ -69,7 +81,7 @@ def blocked_axis(dims: ConvDims, backward: bool, pixels: int) -> Axis:
     origin, last = min(met)[0], max(met)[0]
     taps = tuple(tuple(met.get((u, j), -1) for j in range(pixels)) for u in range(origin, last + 1))
     if backward:
-        return Axis(taps, origin, pixels // s, 1, 0, pixels, dims.in_[1] // pixels)
+        return Axis(taps, origin, pixels // s, 1, 0, pixels, dims.in_[2] // pixels)
     return Axis(taps, origin, pixels * s, 1, 0, pixels, out // pixels)
 
 
@@ -97,11 +109,11 @@ def _vectors(channels: int, lanes: int) -> float:
 
 def row_axes(dims: ConvDims, backward: bool, lanes: int) -> list[Axis]:
     """Return the phases along rows; few channels are blocked with their neighbours' to fill vectors."""
-    axes = backward_axes(dims, 1) if backward else [forward_axis(dims, 1)]
-    channels, size = (dims.c_in, dims.in_[1]) if backward else (dims.c_out, dims.out_[1])
+    axes = backward_axes(dims, 2) if backward else [forward_axis(dims, 2)]
+    channels, size = (dims.c_in, dims.in_[2]) if backward else (dims.c_out, dims.out_[2])
     if dims.groups > 1:
         return axes  # a pixel's channels of one group are not the next pixel's neighbours
-    step = dims.stride_[1] if backward else 1
+    step = dims.stride_[2] if backward else 1
     plain = _vectors(channels, lanes) * sum(len(a.taps) for a in axes) / len(axes)
     best, least = axes, 0.85 * plain
     for pixels in range(max(step, 2), size + 1, step):
@@ -119,12 +131,11 @@ class Correlation(NamedTuple):
     """A pass as a correlation: sizes of source and output, and how the kernel's elements lie."""
 
     n: int
-    source: tuple[int, ...]  # rows, columns, channels
+    source: tuple[int, ...]  # slices, rows, columns, channels
     output: tuple[int, ...]
     groups: int
-    h: list[Axis]
-    w: list[Axis]
-    kernel_columns: int
+    axes: tuple[list[Axis], ...]  # the phases along depth, height and width
+    kernel: tuple[int, ...]  # taps along each
     block: int  # neighbouring pixels of an output
     tap_weights: int  # kernel elements between taps
     w_input: int  # between inputs of a tap
@@ -134,12 +145,17 @@ class Correlation(NamedTuple):
     @property
     def inputs(self) -> int:
         """Source channels of a group."""
-        return self.source[2] // self.groups
+        return self.source[3] // self.groups
 
     @property
     def outputs(self) -> int:
         """Output channels of a group, those of a whole block."""
-        return self.output[2] // self.groups * self.block
+        return self.output[3] // self.groups * self.block
+
+    @property
+    def phases(self) -> list[tuple[Axis, ...]]:
+        """The phases that have outputs: one axis each of depth, height and width."""
+        return [p for p in itertools.product(*self.axes) if all(a.outputs for a in p)]
 
 
 def _is_product(dims: ConvDims) -> bool:
@@ -149,20 +165,21 @@ def _is_product(dims: ConvDims) -> bool:
 
 def correlation(dims: ConvDims, backward: bool, lanes: int) -> Correlation:
     """State the forward pass, or the data gradient, as a correlation."""
+    dims = as_volume(dims)
     ins, outs = dims.c_in // dims.groups, dims.c_out // dims.groups
     n, size, out = dims.n, dims.in_, dims.out_
     if _is_product(dims):  # a batch is one tall image, cut anywhere
         pixels = n * math.prod(size)
-        n, size = 1, (pixels, 1)
+        n, size = 1, (1, pixels, 1)
         out = size
-        h, w = [Axis(((0,),), 0, 1, 1, 0, 1, pixels)], [Axis(((0,),), 0, 1, 1, 0, 1, 1)]
+        axes = tuple([Axis(((0,),), 0, 1, 1, 0, 1, count)] for count in size)
     else:
-        h = backward_axes(dims, 0) if backward else [forward_axis(dims, 0)]
-        w = row_axes(dims, backward, lanes)
-    block = max(len(a.taps[0]) if a.taps else 1 for a in w)
-    columns, tap = dims.k_[1], ins * dims.c_out
+        along = (backward_axes(dims, i) if backward else [forward_axis(dims, i)] for i in (0, 1))
+        axes = (*along, row_axes(dims, backward, lanes))
+    block = max(len(a.taps[0]) if a.taps else 1 for a in axes[2])
+    tap = ins * dims.c_out
     if backward:
         source, output = (*out, dims.c_out), (*size, dims.c_in)
-        return Correlation(n, source, output, dims.groups, h, w, columns, block, tap, 1, dims.c_out, outs)
+        return Correlation(n, source, output, dims.groups, axes, dims.k_, block, tap, 1, dims.c_out, outs)
     source, output = (*size, dims.c_in), (*out, dims.c_out)
-    return Correlation(n, source, output, dims.groups, h, w, columns, block, tap, dims.c_out, 1, outs)
+    return Correlation(n, source, output, dims.groups, axes, dims.k_, block, tap, dims.c_out, 1, outs)

@@ -17,7 +17,8 @@ import numpy as np
 
 from ..._native import Flat
 from ...dims import ConvDims
-from .plan import balanced_parts, cache_sizes, even, integers, round_up, wanted_parts
+from .cut import balanced_parts, cache_sizes, even, round_up, wanted_parts
+from .plan import integers
 from .simd import VECTOR_BYTES
 from .tile import ROWS, VECTORS
 

@@ -5,7 +5,7 @@ integer targets and masks. Each function writes its last array arguments, comput
 element type, and validates nothing. The kernels in ``kernels/cpu`` have the same names and parameters.
 """
 
-from .conv import conv_backward_data, conv_backward_weights, conv_forward
+from .conv import conv_backward_data, conv_backward_weights, conv_forward, conv_transpose_forward
 from .dense import dense_backward_data, dense_backward_weights, dense_forward
 from .elementwise import (
     add,
@@ -19,6 +19,7 @@ from .elementwise import (
     tanh_backward,
     tanh_forward,
 )
+from .pad import pad_backward, pad_forward
 from .pool import avg_pool_backward, avg_pool_forward, max_pool_backward, max_pool_forward
 from .softmax import (
     mean_squared_error_backward,
@@ -40,6 +41,7 @@ __all__ = [
     "conv_backward_data",
     "conv_backward_weights",
     "conv_forward",
+    "conv_transpose_forward",
     "dense_backward_data",
     "dense_backward_weights",
     "dense_forward",
@@ -49,6 +51,8 @@ __all__ = [
     "max_pool_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
+    "pad_backward",
+    "pad_forward",
     "penalty_value",
     "relu_backward",
     "relu_forward",

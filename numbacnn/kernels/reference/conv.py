@@ -51,6 +51,22 @@ def conv_backward_data(
     dx[...] = crop(dims, padded)
 
 
+def conv_transpose_forward(
+    dims: ConvDims,  # of the convolution whose data gradient it is
+    x: Array,  # (n, *out, c_out) of the dims, read
+    w: Array,  # (*k, c_in / groups, c_out) read
+    b: Array | None,  # (c_in,) read, or None for no bias
+    y: Array,  # (n, *in, c_in) written
+) -> None:
+    """``y[n, p, i] = b[i] + sum of x[n, o, j] w[t, i, j] over j, o, t with o stride - pad + t dilation = p``.
+
+    The data gradient of a convolution, with a bias.
+    """
+    conv_backward_data(dims, x, w, y)
+    if b is not None:
+        y += b
+
+
 def conv_backward_weights(
     dims: ConvDims,
     x: Array,  # (n, *in, c_in) read

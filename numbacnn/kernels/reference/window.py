@@ -28,7 +28,7 @@ def taps(dims: ConvDims | PoolDims) -> Iterator[tuple[tuple[int, ...], tuple[sli
 
 def pad(dims: ConvDims | PoolDims, x: NDArray, fill: float = 0.0) -> NDArray[np.float64]:
     """The input as float64 with its padding around it."""
-    ends = zip(dims.pad_lo_, dims.pad_hi_, strict=True)
+    ends = ((lo, max(hi, 0)) for lo, hi in zip(dims.pad_lo_, dims.pad_hi_, strict=True))
     return np.pad(double(x), [(0, 0), *ends, (0, 0)], constant_values=fill)
 
 

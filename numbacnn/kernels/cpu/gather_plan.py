@@ -1,0 +1,116 @@
+"""Which inputs each output of an axis takes and with what weights, and the tables that `gather` reads.
+
+Padding and resizing are one linear map per spatial axis, each row of which has few entries.  Such a map is
+kept as lists (compressed rows); the gradient's map is its transpose.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._jit import parts_for
+
+_GRAIN = 16384  # elements per part: some microseconds
+
+Ints = NDArray[np.int64]
+
+
+class AxisMap(NamedTuple):
+    """``y[o] = sum of weights[t] x[sources[t]] for t = bounds[o] .. bounds[o + 1] - 1``, along one axis."""
+
+    inputs: int
+    bounds: Ints  # (outputs + 1,)
+    sources: Ints
+    weights: NDArray[np.float64]
+
+    @property
+    def outputs(self) -> int:
+        """Size of the axis in y."""
+        return len(self.bounds) - 1
+
+    @classmethod
+    def of(cls, inputs: int, outputs: int, targets: Ints, sources: Ints, weights: NDArray) -> AxisMap:
+        """The map with these entries, in any order; those of one target stay in order."""
+        order = np.argsort(targets, kind="stable")
+        bounds = np.searchsorted(targets[order], np.arange(outputs + 1))
+        return cls(inputs, bounds, sources[order], weights[order])
+
+    @property
+    def transposed(self) -> AxisMap:
+        """The gradient's map: each input takes the gradients of the outputs that took it."""
+        targets = np.repeat(np.arange(self.outputs), np.diff(self.bounds))
+        return AxisMap.of(self.outputs, self.inputs, self.sources, targets, self.weights)
+
+
+def copying(inputs: int, sources: Ints) -> AxisMap:
+    """The map that copies to output o the input ``sources[o]``, or nothing where that is -1."""
+    targets = np.flatnonzero(sources >= 0)
+    return AxisMap.of(inputs, len(sources), targets, sources[targets], np.ones(len(targets)))
+
+
+def identity(size: int) -> AxisMap:
+    """The map that changes nothing."""
+    return copying(size, np.arange(size))
+
+
+class GatherPlan(NamedTuple):
+    """Tables of `gather`.
+
+    Taps are pairs of a place in x, in elements, and a weight: those of the first axis, of the second and of
+    the third follow each other.  A segment is a stretch of a row whose pixels take neighbouring inputs with
+    the same weights.
+    """
+
+    sizes: tuple[
+        int, ...
+    ]  # elements of x's image, x's row and y's row; outputs of axes 1 and 2; a row's taps
+    bounds: Ints  # the first tap of each output of axis 1, their end; then of axis 2
+    segments: Ints  # place in y's row, elements, first tap, taps
+    places: Ints
+    weights: NDArray
+    scratch: int  # elements per thread: a row of x where rows are summed
+
+    def parts(self, images: int) -> int:
+        """Into how many parts the rows of the output are cut."""
+        x_size, _, y_line, depth, height, _ = self.sizes
+        rows = images * depth * height
+        return min(parts_for(max(images * x_size, rows * y_line), _GRAIN), max(1, rows))
+
+
+def gather_plan(maps: tuple[AxisMap, ...], c: int, dtype: np.dtype) -> GatherPlan:
+    """The tables for one to three axes and c channels."""
+    depth, height, width = [identity(1)] * (3 - len(maps)) + list(maps)
+    line = width.inputs * c
+    places = (depth.sources * (height.inputs * line), height.sources * line, width.sources * c)
+    starts = np.cumsum([0, *map(len, places)])
+    segments = _segments(width)
+    segments[:, :2] *= c
+    segments[:, 2] += starts[2]
+    most = int(np.diff(depth.bounds).max() * np.diff(height.bounds).max())
+    sums = most > 1 or bool((depth.weights != 1).any() or (height.weights != 1).any())
+    return GatherPlan(
+        (depth.inputs * height.inputs * line, line, width.outputs * c, depth.outputs, height.outputs, most),
+        np.concatenate([depth.bounds, height.bounds + starts[1]]),
+        segments,
+        np.concatenate(places),
+        np.concatenate([depth.weights, height.weights, width.weights]).astype(dtype),
+        line if sums else 0,
+    )
+
+
+def _segments(axis: AxisMap) -> Ints:
+    """Rows (first pixel, pixels, first tap, taps): neighbours with equal weights, one source apart, merge."""
+    counts = np.diff(axis.bounds)
+    most = int(counts.max())
+    taps = axis.bounds[:-1, None] + np.arange(most)
+    present = np.arange(most) < counts[:, None]
+    taps[~present] = 0
+    shifts = np.diff(axis.sources[taps], axis=0) if most else 0
+    steps = np.diff(axis.weights[taps], axis=0) if most else 0
+    same = ((shifts == 1) & (steps == 0)) | ~present[1:]
+    first = np.flatnonzero(np.r_[True, ~same.all(axis=1) | (np.diff(counts) != 0)])
+    pixels = np.diff(np.r_[first, axis.outputs])
+    return np.stack([first, pixels, axis.bounds[first], counts[first]], axis=1)
