@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbacnn.dims import ConvDims, Ints, Padding, Pairs
+from numbacnn.epilogue import Activation, ActivationLike
 from numbacnn.errors import ArgumentError, message
 from numbacnn.functional._checks import Operand, fresh, operands, require_shape
 from numbacnn.functional.pad import pad_backward, pad_forward
@@ -35,6 +36,9 @@ def conv_forward(
     groups: int = 1,
     flip: bool = False,
     padding_mode: str = "zeros",
+    scale: Operand | None = None,
+    residual: Operand | None = None,
+    activation: ActivationLike = None,
     name: str = "conv_forward",
 ) -> Tensor:
     """``y[n, o, j] = b[j] + sum over taps t, channels i of x[n, o stride - pad + t dilation, i] w[t, i, j]``.
@@ -52,33 +56,47 @@ def conv_forward(
         flip: turn the kernel around in all spatial axes: tap t reads ``w[k - 1 - t]``.
         padding_mode: what padding holds: ``"zeros"``, ``"reflect"`` (about the first and the last pixel, not
             repeated), ``"replicate"`` (the nearest pixel) or ``"circular"`` (from the other end).
+        scale: ``(c_out,)``, by which sums are multiplied before the bias is added, as an inference
+            batch-norm does; or None.
+        residual: of the output's shape, added next; or None.
+        activation: applied last, while results are in the cache: None, ``"relu"``, ``"relu6"``, ``"silu"``,
+            ``("leaky_relu", slope)`` or ``("clip", low, high)``.
         name: the layer or operation that errors name.
 
     Returns:
-        ``(n, *out, c_out)`` with ``out = floor((in + pads - (k - 1) dilation - 1) / stride) + 1``.
+        ``activation(scale y + b + residual)`` where these are given, ``(n, *out, c_out)`` with
+        ``out = floor((in + pads - (k - 1) dilation - 1) / stride) + 1``.
 
     Raises:
         ShapeError: ranks or channels do not fit, the kernel is larger than the padded input, or there is more
             padding than the mode has pixels for.
         DTypeError: other types than float32 and float64, or a mix of them.
-        ArgumentError: stride, padding, dilation, groups or padding_mode are outside their domain.
+        ArgumentError: stride, padding, dilation, groups, padding_mode or activation are outside their domain.
 
     Source:
         Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, section 2.
 
     """
-    if b is None:
-        x, w = operands(name, ("the input", "the kernel"), x, w)
-    else:
-        x, w, b = operands(name, ("the input", "the kernel", "the bias"), x, w, b)
+    labels = ("the input", "the kernel", "the bias", "the scale", "the residual")
+    given = [(label, v) for label, v in zip(labels, (x, w, b, scale, residual), strict=True) if v is not None]
+    arrays = iter(operands(name, tuple(label for label, _ in given), *(v for _, v in given)))
+    x, w = next(arrays), next(arrays)
+    b, scale, residual = (None if v is None else next(arrays) for v in (b, scale, residual))
     dims = ConvDims.of(x.shape, w.shape, stride, padding, dilation, groups, name)
-    if b is not None:
-        require_shape(name, "a bias", b, (dims.c_out,), "give one value per output channel")
+    for label, array in (("a bias", b), ("a scale", scale)):
+        if array is not None:
+            require_shape(name, label, array, (dims.c_out,), "give one value per output channel")
+    if residual is not None:
+        require_shape(name, "a residual", residual, dims.output_shape, "it is added to the output")
     dims, pads = _padding(name, dims, padding_mode)
     if pads:
         x = pad_forward(x, pads, mode=padding_mode, name=name).numpy()
     y = fresh(dims.output_shape, x)
-    kernels.conv_forward(dims, x, _turned(w) if flip else w, b, y)
+    w = _turned(w) if flip else w
+    if scale is None and residual is None and activation is None:
+        kernels.conv_forward(dims, x, w, b, y)
+    else:
+        kernels.conv_forward_fused(dims, x, w, b, scale, residual, Activation.of(activation, name), y)
     return Tensor(y)
 
 

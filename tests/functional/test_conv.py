@@ -10,6 +10,7 @@ from scipy import signal
 
 from numbacnn import functional
 from numbacnn.dims import ConvDims
+from numbacnn.epilogue import Activation
 from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError
 from numbacnn.kernels import reference
 from numbacnn.tensor import as_tensor
@@ -225,3 +226,60 @@ def test_gradients_refuse_what_the_forward_pass_cannot_have_returned():
         functional.conv_backward_data(np.ones((2, 7, 7, 6)), w, x.shape, padding=1, padding_mode="wrap")
     with pytest.raises(ArgumentError, match="expected stride"):
         functional.conv_backward_weights(x, x, w.shape, stride=0)
+
+
+activations = st.sampled_from([None, "relu", "relu6", "silu", ("leaky_relu", 0.2), ("clip", -0.7, 1.2)])
+
+
+@given(conv_cases(most_channels=20), dtypes, activations, st.booleans(), st.booleans(), st.booleans())
+def test_what_follows_the_sums_is_the_references(case, dtype, activation, with_bias, with_scale, with_more):
+    dims = case.dims
+    shapes = dims.input_shape, dims.kernel_shape, (dims.c_out,), (dims.c_out,), dims.output_shape
+    x, w, b, scale, more = arrays(case.seed, *shapes, dtype=dtype)
+    b, scale, more = (
+        array if wanted else None
+        for array, wanted in ((b, with_bias), (scale, with_scale), (more, with_more))
+    )
+    args = dims, x, w, b, scale, more, Activation.of(activation, "test")
+    expected = reference_of(reference.conv_forward_fused, *args, shape=dims.output_shape)
+    size = reference_of(
+        reference.conv_forward_fused, dims, *(None if a is None else abs(a) for a in args[1:6]), None,
+        shape=dims.output_shape,
+    )  # fmt: skip
+    options = {"scale": scale, "residual": more, "activation": activation, **case.options}
+    winograd = 20 if dims.k_ == (3, 3) and dtype == np.float32 else 1
+    assert_matches(functional.conv_forward(x, w, b, **options), expected, dtype, winograd * size)
+
+
+# By Winograd's blocks and points, by blocked pixels, panels packed inside and beforehand, bands.
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape", "options"),
+    [
+        ((1, 20, 20, 40), (3, 3, 40, 40), {"padding": 1}),
+        ((2, 90, 90, 16), (3, 3, 16, 24), {"padding": 1}),
+        ((16, 28, 28, 1), (5, 5, 1, 6), {"padding": 2}),
+        ((1, 7, 7, 600), (1, 1, 600, 70), {}),
+        ((2, 60, 60, 20), (3, 3, 20, 40), {"padding": 1, "stride": 2}),
+        ((2, 30, 30, 24), (3, 3, 1, 24), {"padding": 1, "groups": 24}),
+        ((1, 1, 1, 300), (1, 1, 300, 50), {}),
+        ((2, 9, 9, 9, 8), (3, 3, 3, 8, 20), {"padding": 1}),
+    ],
+)
+def test_what_follows_the_sums_is_right_in_every_algorithm(x_shape, w_shape, options):
+    dims = ConvDims.of(x_shape, w_shape, **options)
+    shapes = x_shape, w_shape, (dims.c_out,), (dims.c_out,), dims.output_shape
+    x, w, b, scale, more = arrays(3, *shapes, dtype=np.float32)
+    for activation in ("relu", "silu"):
+        args = dims, x, w, b, scale, more, Activation.of(activation, "test")
+        expected = reference_of(reference.conv_forward_fused, *args, shape=dims.output_shape)
+        got = functional.conv_forward(x, w, b, scale=scale, residual=more, activation=activation, **options)
+        np.testing.assert_allclose(got.numpy(), expected, rtol=0, atol=3e-5 * abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    "activation",
+    ["gelu", "leaky_relu", ("clip", 1.0), ("clip", 2.0, 1.0), ("leaky_relu", -0.1), ("relu", 1.0)],
+)
+def test_other_activations_are_refused(activation):
+    with pytest.raises(ArgumentError, match=r"^stem: expected activation None"):
+        forward(activation=activation)

@@ -16,6 +16,7 @@ from tests.strategies import arrays, seeds
 
 #: Of the sum of absolute products; F(4 x 4) loses a digit to F(2 x 2), which is near the direct method.
 TOLERANCE = {4: 1e-5, 2: 3e-6}
+AS_IT_IS = passes.AS_IT_IS[np.dtype(np.float32)]
 
 
 @st.composite
@@ -35,9 +36,11 @@ def cases(draw, most_channels=40):
 def three_passes(dims, m, kept=False):
     """Each pass as a kernel of its arrays, the output last."""
     return {
-        "conv_forward": lambda x, w, b, y: passes.winograd_correlation(dims, False, m, kept, x, w, b, y),
+        "conv_forward": lambda x, w, b, y: passes.winograd_correlation(
+            dims, False, m, kept, x, w, b, AS_IT_IS, y
+        ),
         "conv_backward_data": lambda dy, w, dx: passes.winograd_correlation(
-            dims, True, m, kept, dy, w, None, dx
+            dims, True, m, kept, dy, w, None, AS_IT_IS, dx
         ),
         "conv_backward_weights": lambda x, dy, dw: passes.winograd_weights(dims, m, x, dy, dw),
     }
@@ -184,7 +187,7 @@ def test_it_is_chosen_where_it_pays_and_can_be_forbidden(monkeypatch):
     x, w = arrays(2, dims.input_shape, dims.kernel_shape, dtype=np.float32)
     by_choice, direct, forbidden = (np.empty(dims.output_shape, np.float32) for _ in range(3))
     conv.conv_forward(dims, x, w, None, by_choice)
-    passes.direct_correlation(dims, False, x, w, None, direct)
+    passes.direct_correlation(dims, False, False, x, w, None, AS_IT_IS, direct)
     monkeypatch.setattr(config, "winograd", False)
     conv.conv_forward(dims, x, w, None, forbidden)
     np.testing.assert_array_equal(forbidden, direct)
@@ -200,5 +203,5 @@ def test_errors_stay_near_those_of_the_direct_method(channels):
     reference.conv_forward(dims, x, w, None, expected)
     largest = np.abs(expected).max()
     for m, most in ((4, 3e-5), (2, 3e-6)):
-        passes.winograd_correlation(dims, False, m, False, x, w, None, y)
+        passes.winograd_correlation(dims, False, m, False, x, w, None, AS_IT_IS, y)
         assert np.abs(y - expected).max() / largest < most

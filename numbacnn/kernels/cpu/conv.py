@@ -10,8 +10,10 @@ import numpy as np
 
 from ...config import config
 from ...dims import ConvDims
+from ...epilogue import Activation
 from . import passes
 from .choice import Choice, choose
+from .finish import finish_arguments
 from .kept import constant
 
 
@@ -21,16 +23,17 @@ def _choose(dims: ConvDims, pass_: str, x: np.ndarray, kept: bool = False) -> Ch
 
 
 def _correlate(
-    dims: ConvDims, backward: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray
-) -> None:
+    dims: ConvDims, backward: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray,
+    finish: passes.Finish | None = None,
+) -> None:  # fmt: skip
     if dims.n == 0:
         return  # nothing to write
-    kept = constant(w)
+    kept, finish = constant(w), finish or passes.AS_IT_IS[x.dtype]
     choice = _choose(dims, "data" if backward else "forward", x, kept)
     if choice.algorithm == "winograd":
-        passes.winograd_correlation(dims, backward, choice.m, kept, x, w, b, y)
+        passes.winograd_correlation(dims, backward, choice.m, kept, x, w, b, finish, y)
     else:
-        passes.direct_correlation(dims, backward, x, w, b, y)
+        passes.direct_correlation(dims, backward, kept, x, w, b, finish, y)
 
 
 def conv_forward(
@@ -42,6 +45,21 @@ def conv_forward(
 ) -> None:
     """``y[o, c] = b[c] + sum over taps t and inputs i of x[o*stride - pad + t*dilation, i] * w[t, i, c]``."""
     _correlate(dims, False, x, w, b, y)
+
+
+def conv_forward_fused(
+    dims: ConvDims,
+    x: np.ndarray,  # (n, *in, c_in) read
+    w: np.ndarray,  # (*k, c_in / groups, c_out) read
+    b: np.ndarray | None,  # (c_out,) read, or None
+    scale: np.ndarray | None,  # (c_out,) read, or None
+    residual: np.ndarray | None,  # (n, *out, c_out) read, or None
+    activation: Activation | None,
+    y: np.ndarray,  # (n, *out, c_out) written
+) -> None:
+    """``y = activation(scale conv(x, w) + b + residual)``, while results are in the cache."""
+    finish = (True, *finish_arguments(x.dtype, scale, b, residual, activation))
+    _correlate(dims, False, x, w, b if scale is None else None, y, finish)
 
 
 def conv_backward_data(

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from ..._jit import inlined, jit, kernel, run_slots
 from . import plan
+from .finish import finish_run
 from .simd import VECTOR_BYTES, copy_run, copy_vector, transpose_block, zero_run
-from .tile import ADD, BIAS, ROWS, TAIL, VECTORS, ZERO, conv_tile
+from .tile import ADD, BIAS, MIDDLE, ROWS, TAIL, VECTORS, ZERO, conv_tile
 
 
 @jit
@@ -150,13 +151,38 @@ def _pack_block(phase, weights, block, group, panel, width, valid, w, out, at):
 
 
 @jit
+def _pack_panels(phase, weights, block, group, panel0, panel1, pitch, w, out, at):
+    """Pack some neighbouring panels of one block of the sum, ``pitch`` apart."""
+    lanes = VECTOR_BYTES // w.itemsize
+    full, outputs = VECTORS * lanes, phase[plan.OUTPUTS]
+    inputs, merged = phase[plan.INPUTS], phase[plan.TAPS_MERGED]
+    if phase[plan.PIXELS] > 1 or phase[plan.W_OUTPUT] != 1 or outputs < panel1 * full:
+        for panel in range(panel0, panel1):
+            valid = outputs - panel * full
+            width = panel_width(valid, lanes)
+            to = at + (panel - panel0) * pitch
+            _pack_block(phase, weights, block, group, panel, width, valid, w, out, to)
+        return
+    # Whole panels, side by side: read the kernel's rows in runs, as memory serves them best.
+    base = group * phase[plan.W_GROUP] + panel0 * full
+    for t in range(block[0], block[1]):
+        for k in range(block[2], block[2] + block[3]):
+            number = phase[plan.WEIGHT0] + (t - phase[plan.TAP0]) * merged + k // inputs
+            start = weights[number] + base + k % inputs * phase[plan.W_INPUT]
+            for panel in range(panel1 - panel0):
+                for v in range(0, full, lanes):
+                    copy_vector(w, start + panel * full + v, out, at + panel * pitch + v)
+            at += full
+
+
+@jit
 def panel_width(valid, lanes):
     """Return the width of a panel with ``valid`` output channels left: one vector where that is enough."""
     return lanes if valid <= lanes else VECTORS * lanes
 
 
 @jit
-def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
+def _chore(slot, part, parts, x, w, packed, work, phases, weights, blocks, chores):
     """Pack a panel of the kernel, or pad a box of the source."""
     chore = chores[part]
     lanes = VECTOR_BYTES // w.itemsize
@@ -170,7 +196,7 @@ def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
         at = phase[plan.PACKED0] + (group * panels + panel) * phase[plan.PACKED_K] * full
         for b in range(phase[plan.BLOCK0], phase[plan.BLOCK1]):
             before = at + blocks[b, 4] * width
-            _pack_block(phase, weights, blocks[b], group, panel, width, valid, w, work, before)
+            _pack_block(phase, weights, blocks[b], group, panel, width, valid, w, packed, before)
     else:
         pad_box(phases[0], chore, x, work)
 
@@ -185,6 +211,12 @@ def _sweep(vectors, x, x0, pixels, first, end, taps, block, w, w0, y, y0, places
             bias, b0, mode, valid,
         )  # fmt: skip
         m += ROWS
+    while end - m > TAIL:
+        conv_tile(
+            MIDDLE, vectors, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
+            bias, b0, mode, valid,
+        )  # fmt: skip
+        m += MIDDLE
     while m < end:
         conv_tile(
             TAIL, vectors, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
@@ -194,19 +226,38 @@ def _sweep(vectors, x, x0, pixels, first, end, taps, block, w, w0, y, y0, places
 
 
 @jit
-def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, weights, blocks, table):
+def _panel(
+    phase, block, panel, group, x, x0, pixels, m0, m1, taps, kernel, at, y, y0, places, bias, mode
+):  # fmt: skip
+    """One panel of one block of the sum over some pixels, its packed weights at ``kernel[at:]``."""
+    lanes = VECTOR_BYTES // kernel.itemsize
+    c0 = panel * VECTORS * lanes
+    valid = phase[plan.OUTPUTS] - c0
+    b0, x0, y0 = group * phase[plan.OUTPUTS] + c0, x0 + block[2], y0 + c0
+    if panel_width(valid, lanes) > lanes:
+        _sweep(
+            VECTORS, x, x0, pixels, m0, m1, taps, block, kernel, at, y, y0, places, bias, b0, mode, valid
+        )  # fmt: skip
+    else:
+        _sweep(1, x, x0, pixels, m0, m1, taps, block, kernel, at, y, y0, places, bias, b0, mode, valid)
+
+
+@jit
+def _part(
+    slot, part, parts, x, w, bias, y, packed, work, finish, phases, pixels, places, taps, weights, blocks,
+    table
+):  # fmt: skip
     """Compute one part: a band of pixels, for some groups and panels."""
     row = table[part]
     phase = phases[row[plan.PHASE]]
     lanes = VECTOR_BYTES // w.itemsize
-    full = VECTORS * lanes
-    outputs = phase[plan.OUTPUTS]
+    full, outputs = VECTORS * lanes, phase[plan.OUTPUTS]
     panels = (outputs + full - 1) // full
     first = phase[plan.TABLE0]
     end = first + row[plan.COUNT]
     scratch = phase[plan.SLOTS0] + slot * phase[plan.SLOT]
-    strips = (end - first + phase[plan.STRIP] - 1) // phase[plan.STRIP]
     panel0, panel1 = row[plan.PANEL0], row[plan.PANEL1]
+    inside = phase[plan.PANEL] >= 0
     for group in range(row[plan.GROUP0], row[plan.GROUP1]):
         x0 = locate(phase, group, row, x, work, scratch)
         source = x if phase[plan.SOURCE] == plan.STRAIGHT else work
@@ -216,42 +267,43 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
             mode = ADD
             if b == phase[plan.BLOCK0]:
                 mode = BIAS if bias.size else ZERO
-            for item in range(strips * (panel1 - panel0)):
-                strip, panel = item // (panel1 - panel0), panel0 + item % (panel1 - panel0)
-                m0 = first + strip * phase[plan.STRIP]
+            for m0 in range(first, end, phase[plan.STRIP]):
                 m1 = min(m0 + phase[plan.STRIP], end)
-                c0 = panel * full
-                valid = outputs - c0
-                width = panel_width(valid, lanes)
-                if phase[plan.PANEL] >= 0:
-                    at = scratch + phase[plan.PANEL]
-                    _pack_block(phase, weights, block, group, panel, width, valid, w, work, at)
+                if inside:
+                    at, pitch = scratch + phase[plan.PANEL], phase[plan.PANEL_PITCH]
+                    for panel in range(panel0, panel1):
+                        near = (panel - panel0) % plan.PACKED_PANELS
+                        if near == 0:
+                            last = min(panel + plan.PACKED_PANELS, panel1)
+                            _pack_panels(phase, weights, block, group, panel, last, pitch, w, work, at)
+                        _panel(
+                            phase, block, panel, group, source, x0, pixels, m0, m1, taps, work,
+                            at + near * pitch, y, y0, places, bias, mode,
+                        )  # fmt: skip
                 else:
-                    at = (
-                        phase[plan.PACKED0]
-                        + (group * panels + panel) * phase[plan.PACKED_K] * full
-                        + block[4] * width
-                    )
-                b0 = group * outputs + c0
-                source0, column0 = x0 + block[2], y0 + c0
-                if width > lanes:
-                    _sweep(
-                        VECTORS, source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places,
-                        bias, b0, mode, valid,
-                    )  # fmt: skip
-                else:
-                    _sweep(
-                        1, source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places, bias,
-                        b0, mode, valid,
-                    )  # fmt: skip
+                    for panel in range(panel0, panel1):
+                        at = phase[plan.PACKED0] + (group * panels + panel) * phase[plan.PACKED_K] * full
+                        at += block[4] * panel_width(outputs - panel * full, lanes)
+                        _panel(
+                            phase, block, panel, group, source, x0, pixels, m0, m1, taps, packed, at, y, y0,
+                            places, bias, mode,
+                        )  # fmt: skip
+                if finish[0] and b == phase[plan.BLOCK1] - 1:
+                    c0 = panel0 * full
+                    count = min(panel1 * full, outputs) - c0
+                    for m in range(m0, m1):
+                        finish_run(y, y0 + c0 + places[m], count, group * outputs + c0, *finish[1:])
 
 
 @kernel
-def correlate(team, x, w, bias, y, work, phases, pixels, places, taps, weights, blocks, parts, chores):
+def correlate(
+    team, x, w, bias, y, packed, work, finish, phases, pixels, places, taps, weights, blocks, parts, chores
+):  # fmt: skip
     """``y[p, c] = bias[c] + sum of x * w`` over the windows of a plan; all arrays but tables are flat.
 
-    Reads x and w whole, bias if it has elements, writes every element of y; work is scratch.
+    Reads x and w whole, bias if it has elements, writes every element of y.  packed takes the packed kernel,
+    or holds it where no chore packs it; work is scratch.  finish: whether to, and what `finish_run` takes.
     """
-    run_slots(team, _chore, chores.shape[0], (x, w, work, phases, weights, blocks, chores))
+    run_slots(team, _chore, chores.shape[0], (x, w, packed, work, phases, weights, blocks, chores))
     tables = (phases, pixels, places, taps, weights, blocks, parts)
-    run_slots(team, _part, parts.shape[0], (x, w, bias, y, work, *tables))
+    run_slots(team, _part, parts.shape[0], (x, w, bias, y, packed, work, finish, *tables))

@@ -7,22 +7,26 @@ are as in ``conv.py``; the batch is not empty.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from ..._native import Flat
 from ..._threads import POOL
 from ...dims import ConvDims
 from ...memory import buffer_pool
 from .correlate import correlate
+from .finish import finish_arguments
 from .kept import kept_kernels
 from .outer import outer
 from .outer_plan import outer_plan
-from .plan import correlation_plan
+from .plan import Plan, correlation_plan
 from .simd import VECTOR_BYTES
 from .winograd import winograd
 from .winograd_outer import winograd_outer
 from .winograd_outer_plan import winograd_outer_plan
-from .winograd_plan import winograd_plan
+from .winograd_plan import WinogradPlan, winograd_plan
 
 NS_PER_MAC = 0.012  # on one thread, for the choice between serial and parallel
 
@@ -39,15 +43,40 @@ def lanes_of(array: np.ndarray) -> int:
     return VECTOR_BYTES // array.itemsize
 
 
-def direct_correlation(
-    dims: ConvDims, backward: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray
+Finish = tuple[Any, ...]  # whether to, and the arguments of `finish_run`
+AS_IT_IS = {t: (False, *finish_arguments(t, None, None, None, None)) for t in _NO_BIAS}
+
+
+def _run(
+    plan: Plan | WinogradPlan, w: np.ndarray, kept: bool, call: Callable[[np.ndarray, Flat], None]
 ) -> None:
-    """Write the forward pass, or the data gradient, by the direct method."""
+    """Call with room for the packed kernel and all tables, or with what was kept and the other tables."""
+    found = kept_kernels.get(w, plan) if kept else None
+    if found is not None:
+        call(found, plan.tables_packed)
+        return
+    packed = buffer_pool.array((plan.packed,), w.dtype)
+    call(packed, plan.tables)
+    if kept:
+        kept_kernels.put(w, plan, packed)
+
+
+def direct_correlation(
+    dims: ConvDims, backward: bool, kept: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None,
+    finish: Finish, y: np.ndarray,
+) -> None:  # fmt: skip
+    """Write the forward pass, or the data gradient, by the direct method.
+
+    kept: the kernel does not change, so its packed form is kept for later calls.
+    """
     team = POOL.team(dims.macs * NS_PER_MAC)
-    plan = correlation_plan(dims, backward, lanes_of(x), team[1])
+    plan = correlation_plan(dims, backward, lanes_of(x), team[1], kept)
     work = buffer_pool.array((plan.workspace,), x.dtype)
     bias = _NO_BIAS[x.dtype] if b is None else b if plan.block == 1 else np.tile(b, plan.block)
-    correlate.on(team, x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), work, plan.tables)
+    if plan.block > 1 and finish[1].size:
+        finish = (True, *(np.tile(a, plan.block) for a in finish[1:3]), *finish[3:])
+    flat = (x.reshape(-1), w.reshape(-1), bias, y.reshape(-1))
+    _run(plan, w, kept, lambda packed, tables: correlate.on(team, *flat, packed, work, finish, tables))
 
 
 def direct_weights(dims: ConvDims, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
@@ -61,22 +90,15 @@ def direct_weights(dims: ConvDims, x: np.ndarray, dy: np.ndarray, dw: np.ndarray
 
 def winograd_correlation(
     dims: ConvDims, backward: bool, m: int, kept: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None,
-    y: np.ndarray,
+    finish: Finish, y: np.ndarray,
 ) -> None:  # fmt: skip
-    """Write the forward pass, or the data gradient, by F(m x m, 3 x 3).
-
-    kept: the kernel does not change, so its transformed form is kept for later calls.
-    """
+    """Write the forward pass, or the data gradient, by F(m x m, 3 x 3); kept as above."""
     team = POOL.team(dims.macs * NS_PER_MAC / 2)
     plan = winograd_plan(dims, backward, m, lanes_of(x), team[1], kept)
     work = buffer_pool.array((plan.workspace,), x.dtype)
     bias = _zeros(y.shape[-1], x.dtype) if b is None else b
-    packed, tables = kept_kernels.get(w, plan) if kept else None, plan.tables_packed
-    if packed is None:
-        packed, tables = buffer_pool.array((plan.packed,), x.dtype), plan.tables
-    winograd.on(team, x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), packed, work, tables)
-    if kept and tables is plan.tables:
-        kept_kernels.put(w, plan, packed)
+    flat = (x.reshape(-1), w.reshape(-1), bias, y.reshape(-1))
+    _run(plan, w, kept, lambda packed, tables: winograd.on(team, *flat, packed, work, finish, tables))
 
 
 def winograd_weights(dims: ConvDims, m: int, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:

@@ -25,11 +25,11 @@ from .simd import VECTOR_BYTES
 from .tile import ROWS, UNROLL, VECTORS
 
 # Columns of `Plan.phases`: one row of constants per phase.
-PHASE_COLUMNS = 29
+PHASE_COLUMNS = 30
 (
     TABLE0, BLOCK0, BLOCK1, PACKED0, PACKED_K, TAP0, WEIGHT0, TAPS_MERGED, INPUTS, OUTPUTS, PIXELS,
     SOURCE, GROUP, FILL_IMAGE, FILL_SLICE, FILL_ROW, FILL_SLICES, FILL_ROWS, IN_SLICES, IN_ROWS, IN_COLUMNS,
-    IN_CHANNELS, W_INPUT, W_OUTPUT, W_GROUP, STRIP, PANEL, SLOTS0, SLOT,
+    IN_CHANNELS, W_INPUT, W_OUTPUT, W_GROUP, STRIP, PANEL, PANEL_PITCH, SLOTS0, SLOT,
 ) = range(PHASE_COLUMNS)  # fmt: skip
 
 # Where a phase reads its source: straight from the array, from a band copied with zeros around it into
@@ -53,10 +53,11 @@ CHORE_BOX0 = 4
 PACK_CHORE, PAD_CHORE = range(2)
 
 STRIP_TILES = 4  # tiles of pixels over which all panels pass, where the panels stay in L2
+PACKED_PANELS = 4  # packed together just before they are used: the kernel is read in longer runs
 PAD_ELEMENTS = 1 << 16  # copied by a chore
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # looked up by identity
 class Plan:
     """The tables of one pass; flat integer arrays, as the kernels take them.
 
@@ -70,6 +71,7 @@ class Plan:
         blocks: rows ``tap, end of taps, k, length, k packed before``, the blocks of the sum.
         parts: rows as named above, what one part computes.
         chores: rows as named above, done before all parts.
+        packed: elements of the packed kernel, 0 where each part packs its own panels.
         workspace: elements of workspace, those of every thread included.
         block: neighbouring pixels whose channels are taken as one pixel's.
 
@@ -83,14 +85,23 @@ class Plan:
     blocks: np.ndarray
     parts: np.ndarray
     chores: np.ndarray
+    packed: int
     workspace: int
     block: int
 
     @functools.cached_property
     def tables(self) -> Flat:
         """The tables in the order of the kernels' parameters."""
+        return self._tables(self.chores)
+
+    @functools.cached_property
+    def tables_packed(self) -> Flat:
+        """The same for a kernel that is packed already."""
+        return self._tables(self.chores[self.chores[:, CHORE] != PACK_CHORE])
+
+    def _tables(self, chores: np.ndarray) -> Flat:
         offsets = (self.pixels, self.places, self.taps, self.weights)
-        return Flat((self.phases, *offsets, self.blocks, self.parts, self.chores))
+        return Flat((self.phases, *offsets, self.blocks, self.parts, chores))
 
 
 class Source(NamedTuple):
@@ -280,9 +291,10 @@ def _band_box(phase: tuple[Axis, ...], source: Source, band: Band) -> tuple[int,
 
 
 @functools.lru_cache(maxsize=512)
-def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int) -> Plan:
+def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int, kept: bool = False) -> Plan:
     """Plan the forward pass, or the data gradient, of a convolution.
 
+    kept: the packed kernel is kept from call to call, so all of it is packed beforehand.
     How it is cut depends on the number of threads; what each output sums, and in which order, does not.
     """
     c = correlation(dims, backward, lanes)
@@ -293,7 +305,7 @@ def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int) -
     phases = c.phases
     cuts = [bands((c.n, *(a.outputs for a in phase)), cut.pixels) for phase in phases]
     # A panel of the kernel that two parts at most read is packed there, just before; else once, beforehand.
-    inside = max(map(len, cuts)) <= 2
+    inside = not kept and max(map(len, cuts)) <= 2
 
     tables, parts, chores = Tables(), [], []
     info = np.zeros((len(phases), PHASE_COLUMNS), np.int64)
@@ -309,21 +321,22 @@ def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int) -
             for g0, g1 in even(c.groups, cut.group_parts)
             for j0, j1 in even(panels, cut.panel_parts)
         ]
-    # The workspace: packed kernels, the padded source, then per thread a band and a panel.
-    used, table = round_up(tables.packed, lanes), integers(parts, PART_COLUMNS)
+    # The workspace: the padded source, then per thread a band and some panels.
+    used, table = 0, integers(parts, PART_COLUMNS)
     if source is not None and source.kind == PADDED:
         table[:, SOURCE0] += used
         chores += pad_chores(c, source, used)
         used = round_up(used + c.groups * source.group, lanes)
     band = round_up(tables.band, lanes)
-    panel = width * max(b[3] * (b[1] - b[0]) for b in tables.blocks) if inside else 0
-    info[:, PANEL] = band if inside else -1
+    longest = max(b[3] * (b[1] - b[0]) for b in tables.blocks)
+    info[:, PANEL], info[:, PANEL_PITCH] = band if inside else -1, width * longest
+    panel = PACKED_PANELS * width * longest if inside else 0
     # All panels of a block that stay in L2 pass over a strip of pixels: its outputs are written side by side.
-    block = max(b[3] * (b[1] - b[0]) for b in tables.blocks) * panels * width * (VECTOR_BYTES // lanes)
+    block = longest * panels * width * (VECTOR_BYTES // lanes)
     info[:, STRIP] = len(tables.pixels) if inside or block > cache_sizes()[1] // 2 else STRIP_TILES * ROWS
     info[:, SLOTS0], info[:, SLOT] = used, band + panel
     return Plan(
         info, integers(tables.pixels), integers(tables.places), integers(tables.taps),
         integers(tables.weights), integers(tables.blocks, 5), table, integers(chores, CHORE_COLUMNS),
-        used + threads * (band + panel), c.block,
+        tables.packed, used + threads * (band + panel), c.block,
     )  # fmt: skip

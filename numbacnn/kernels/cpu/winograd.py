@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..._jit import inlined, jit, kernel, run_slots
 from . import winograd_plan as plan
+from .finish import finish_run
 from .simd import VECTOR_BYTES, transpose_block, zero_run
 from .tile import ADD, MIDDLE, ROWS, TAIL, VECTORS, ZERO, conv_tile
 from .transforms import (
@@ -63,8 +64,8 @@ def transform_inputs(s, h, w, x, x0, work, at, step, y_panel, scratch):
 
 
 @jit
-def _restore_outputs(s, h, w, work, at, step, bias, b0, y, y0, scratch):
-    """Write ``A' M A + bias`` of a tile to its outputs; point e's sums are at ``work[at + e step :]``."""
+def _restore_outputs(s, h, w, work, at, step, bias, b0, y, y0, finish, scratch):
+    """Write ``A' M A + bias`` of a tile, finished; point e's sums are at ``work[at + e step :]``."""
     m, channels = s[plan.M], s[plan.OUTPUTS]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     square, spare = scratch + s[plan.SQUARE0], scratch + s[plan.SPARE0]
@@ -90,6 +91,10 @@ def _restore_outputs(s, h, w, work, at, step, bias, b0, y, y0, scratch):
                 write_line(
                     OUTPUTS2, work, first, plan.CHANNELS, bias, b0 + c, y, to, column, end, work, spare, count
                 )
+    if finish[0]:
+        for i in range(h[plan.VALID]):
+            for j in range(w[plan.VALID]):
+                finish_run(y, y0 + i * row + j * column, channels, b0, *finish[1:])
 
 
 @inlined
@@ -183,7 +188,7 @@ def _chore(slot, part, parts, w, packed, work, s, chores):
 
 
 @jit
-def _block(slot, part, parts, x, bias, y, packed, work, s, rows, columns, pixels, places, table):
+def _block(slot, part, parts, x, bias, y, packed, work, finish, s, rows, columns, pixels, places, table):
     """Compute a block of tiles: transform, multiply, transform back."""
     group, first, end = table[part]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
@@ -206,7 +211,7 @@ def _block(slot, part, parts, x, bias, y, packed, work, s, rows, columns, pixels
     for t in range(count):
         image, h, w = place(s, rows, columns, first + t)
         y0, b0 = image * s[plan.Y_IMAGE] + group * s[plan.OUTPUTS], group * s[plan.OUTPUTS]
-        _restore_outputs(s, h, w, work, m0 + t * s[plan.OUT_PITCH], m_step, bias, b0, y, y0, scratch)
+        _restore_outputs(s, h, w, work, m0 + t * s[plan.OUT_PITCH], m_step, bias, b0, y, y0, finish, scratch)
 
 
 @jit
@@ -265,7 +270,7 @@ def _points_part(slot, part, parts, packed, work, s, pixels, places, table):
 
 
 @jit
-def _outputs_part(slot, part, parts, bias, y, work, s, rows, columns, table):
+def _outputs_part(slot, part, parts, bias, y, work, finish, s, rows, columns, table):
     """Transform the products of some of all tiles back."""
     group, first, end = table[part]
     m_step = s[plan.M_STEP]
@@ -274,24 +279,28 @@ def _outputs_part(slot, part, parts, bias, y, work, s, rows, columns, table):
         y0, b0 = image * s[plan.Y_IMAGE] + group * s[plan.OUTPUTS], group * s[plan.OUTPUTS]
         at = s[plan.M0] + group * s[plan.M_GROUP] + t * s[plan.OUT_PITCH]
         scratch = s[plan.SLOTS0] + slot * s[plan.SLOT]
-        _restore_outputs(s, h, w, work, at, m_step, bias, b0, y, y0, scratch)
+        _restore_outputs(s, h, w, work, at, m_step, bias, b0, y, y0, finish, scratch)
 
 
 @kernel
-def winograd(team, x, w, bias, y, packed, work, s, rows, columns, pixels, places, chores, parts, products):
+def winograd(
+    team, x, w, bias, y, packed, work, finish, s, rows, columns, pixels, places, chores, parts, products
+):
     """``y[p, c] = bias[c] + sum of x * w`` by a plan; all arrays but tables are flat, bias has all channels.
 
     Reads x, w and bias whole, writes every element of y; packed takes the transformed kernel, or holds it
-    where there are no chores; work is scratch.
+    where there are no chores; work is scratch.  finish: whether to, and the arguments of `finish_run`.
     """
     run_slots(team, _chore, chores.shape[0], (w, packed, work, s, chores))
     tiles = (s, rows, columns)
     if products.shape[0] == 0:
-        run_slots(team, _block, parts.shape[0], (x, bias, y, packed, work, *tiles, pixels, places, parts))
+        run_slots(
+            team, _block, parts.shape[0], (x, bias, y, packed, work, finish, *tiles, pixels, places, parts)
+        )
     else:
         run_slots(team, _inputs_part, parts.shape[0], (x, work, *tiles, parts))
         if packed.size:
             run_slots(team, _points_part, products.shape[0], (packed, work, s, pixels, places, products))
         else:
             run_slots(team, _panels_part, products.shape[0], (w, work, s, pixels, places, products))
-        run_slots(team, _outputs_part, parts.shape[0], (bias, y, work, *tiles, parts))
+        run_slots(team, _outputs_part, parts.shape[0], (bias, y, work, finish, *tiles, parts))

@@ -5,7 +5,13 @@ integer targets and masks. Each function writes its last array arguments, comput
 element type, and validates nothing. The kernels in ``kernels/cpu`` have the same names and parameters.
 """
 
-from .conv import conv_backward_data, conv_backward_weights, conv_forward, conv_transpose_forward
+from .conv import (
+    conv_backward_data,
+    conv_backward_weights,
+    conv_forward,
+    conv_forward_fused,
+    conv_transpose_forward,
+)
 from .dense import dense_backward_data, dense_backward_weights, dense_forward
 from .elementwise import (
     add,
@@ -41,6 +47,7 @@ __all__ = [
     "conv_backward_data",
     "conv_backward_weights",
     "conv_forward",
+    "conv_forward_fused",
     "conv_transpose_forward",
     "dense_backward_data",
     "dense_backward_weights",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from numbacnn.dims import ConvDims
+from numbacnn.epilogue import Activation
 
 from .window import Array, crop, double, pad, padded_zeros, taps
 
@@ -35,6 +36,35 @@ def conv_forward(
         for ins, outs in _groups(dims):
             total[..., outs] += padded[pixels][..., ins] @ double(w[tap][:, outs])
     y[...] = total if b is None else total + b
+
+
+def conv_forward_fused(
+    dims: ConvDims,
+    x: Array,  # (n, *in, c_in) read
+    w: Array,  # (*k, c_in / groups, c_out) read
+    b: Array | None,  # (c_out,) read, or None for no bias
+    scale: Array | None,  # (c_out,) read, or None for 1
+    residual: Array | None,  # (n, *out, c_out) read, or None for 0
+    activation: Activation | None,
+    y: Array,  # (n, *out, c_out) written
+) -> None:
+    """``y = activation(scale conv(x, w) + b + residual)``."""
+    total = np.zeros(dims.output_shape)
+    conv_forward(dims, x, w, None, total)
+    if scale is not None:
+        total *= scale
+    for more in (b, residual):
+        if more is not None:
+            total += more
+    if activation is not None:
+        kind, low, high = activation
+        if kind == "leaky_relu":
+            total = np.where(total > 0.0, total, low * total)
+        elif kind == "silu":
+            total = total / (1.0 + np.exp(-total))
+        else:
+            total = np.clip(total, low, high)
+    y[...] = total
 
 
 def conv_backward_data(
