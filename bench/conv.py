@@ -53,7 +53,6 @@ class Problem:
 
     @classmethod
     def of(cls, conv: Conv, batch: int) -> Problem:
-        conv = conv.planar()
         dims, rng = conv.dims(batch), np.random.default_rng(0)
         shapes = (dims.input_shape, dims.kernel_shape, dims.output_shape)
         return cls(conv, dims, *(rng.standard_normal(shape, dtype=np.float32) for shape in shapes))
@@ -157,13 +156,11 @@ def run(
     turn_seconds: float = 0.03,
 ) -> dict[str, Any]:
     """Measure the convolutions, printing a row each; return the whole as a JSON-able report."""
-    from numbacnn.errors import NumbaCNNError
-
     threads = set_threads(threads, peer)
     peak = machine_peak(threads, seconds=10 * turn_seconds)
     print(f"multiply-add peak of {threads} thread{'s'[: threads > 1]}: {peak / 1e9:.0f} GF/s")
     table = Table(COLUMNS if peer == "none" else COLUMNS + PEER_COLUMNS)
-    rows, unsupported = [], []
+    rows = []
     mode = contextlib.nullcontext() if peer == "none" else require_torch().inference_mode()
     with mode:
         for batch in batches:
@@ -174,24 +171,11 @@ def run(
 
                     other = TorchConv(problem.dims, problem.x, problem.w, problem.dy)
                 for pass_ in passes:
-                    try:
-                        row = measure(problem, pass_, other, rounds=rounds, turn_seconds=turn_seconds)
-                    except NumbaCNNError as error:
-                        if problem.dims.rank < 3:
-                            raise
-                        unsupported.append(
-                            {"name": conv.name, "batch": batch, "pass": pass_, "error": str(error)}
-                        )
-                        continue
+                    row = measure(problem, pass_, other, rounds=rounds, turn_seconds=turn_seconds)
                     rows.append(row)
                     table.row(*_cells(row, peak))
     peak = max(peak, machine_peak(threads, seconds=10 * turn_seconds))
-    report = {"environment": environment(peer), "peer": peer, "threads": threads, "peak": peak, "rows": rows}
-    if unsupported:
-        report["unsupported"] = unsupported
-        print(f"\nnot supported, left out: {len(unsupported)} of {len(rows) + len(unsupported)}, the first:")
-        print(f"  {unsupported[0]['error']}")
-    return report
+    return {"environment": environment(peer), "peer": peer, "threads": threads, "peak": peak, "rows": rows}
 
 
 def _weighted(rows: Sequence[dict[str, Any]], side: str) -> float:
