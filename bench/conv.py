@@ -58,7 +58,6 @@ class Problem:
 
     @classmethod
     def of(cls, conv: Conv, batch: int) -> Problem:
-        conv = conv.planar()
         dims, rng = conv.dims(batch), np.random.default_rng(0)
         shapes = (dims.input_shape, dims.kernel_shape, dims.output_shape)
         return cls(conv, dims, *(rng.standard_normal(shape, dtype=np.float32) for shape in shapes))

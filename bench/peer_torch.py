@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,18 @@ class TorchConv:
     """One convolution's three passes in PyTorch, from and to channels-last NumPy arrays.
 
     Where padding differs between the ends and PyTorch's equal padding would not give the same outputs, the
-    input is padded beforehand, outside the timing.  With ``keep_weights`` the forward pass may also run as in
-    a compiled model for inference: from a kernel rearranged beforehand by oneDNN.
+    input is padded beforehand, outside the timing.  Signals are images of one row there, as PyTorch's own
+    conv1d makes them: so they have a channels-last format too.  With ``keep_weights`` the forward pass may
+    also run as in a compiled model for inference: from a kernel rearranged beforehand by oneDNN.
     """
 
     def __init__(
         self, dims: ConvDims, x: np.ndarray, w: np.ndarray, dy: np.ndarray, *, keep_weights: bool = False
     ) -> None:
-        self.torch, self.dims, self.keep_weights = require_torch(), dims, keep_weights
+        self.torch, self.signal, self.keep_weights = require_torch(), dims.rank == 1, keep_weights
+        if self.signal:
+            dims, x, w, dy = _plane(dims), x[:, None], w[None], dy[:, None]
+        self.dims = dims
         per_axis = zip(dims.in_, dims.pad_lo_, dims.span_, dims.stride_, strict=True)
         equal_out = tuple((i + 2 * lo - span) // s + 1 for i, lo, span, s in per_axis)
         self.padded = equal_out != dims.out_
@@ -80,11 +85,19 @@ class TorchConv:
         """What the call computes, as a channels-last NumPy array."""
         value, rank = call(), self.dims.rank
         if pass_ == "forward":
-            return np.moveaxis(value.numpy(), 1, -1)
+            y = np.moveaxis(value.numpy(), 1, -1)
+            return y[:, 0] if self.signal else y
         if pass_ == "weights":
-            return np.transpose(value[1].numpy(), (*range(2, rank + 2), 1, 0))
+            dw = np.transpose(value[1].numpy(), (*range(2, rank + 2), 1, 0))
+            return dw[0] if self.signal else dw
         dx = np.moveaxis(value[0].numpy(), 1, -1)
         if self.padded:
             per_axis = zip(self.dims.pad_lo_, self.dims.in_, strict=True)
             dx = dx[(slice(None), *(slice(lo, lo + i) for lo, i in per_axis))]
-        return dx
+        return dx[:, 0] if self.signal else dx
+
+
+def _plane(dims: ConvDims) -> ConvDims:
+    """The same convolution of images of one row."""
+    ones = {field: (1, *getattr(dims, field)) for field in ("in_", "k_", "stride_", "dilation_")}
+    return replace(dims, **ones, pad_lo_=(0, *dims.pad_lo_), pad_hi_=(0, *dims.pad_hi_))

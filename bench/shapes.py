@@ -43,14 +43,6 @@ class Conv:
             x_shape, w_shape, self.stride, self.padding, self.dilation, self.groups, name=self.name
         )
 
-    def planar(self) -> Conv:
-        """The same convolution with two spatial axes if it has one: a unit axis in front."""
-        if len(self.size) != 1:
-            return self
-        unit = {key: (1, *getattr(self, key)) for key in ("size", "kernel", "stride", "dilation")}
-        pads = {key: (0, *getattr(self, key)) for key in ("pad_lo", "pad_hi")}
-        return replace(self, **unit, **pads)
-
     def __str__(self) -> str:
         size = "x".join(map(str, self.size))
         text = f"{size} {self.c_in}->{self.c_out} k{_axes(self.kernel)} s{_axes(self.stride)}"

@@ -45,16 +45,6 @@ def test_a_strided_kernel_leaves_the_far_padding_unread():
     assert c.dims(1).out_ == (112, 112)
 
 
-def test_planar_adds_a_unit_axis_to_signals_only():
-    signal = conv("signal", 32, 100, 16, 2, dilation=3, pad=1, rank=1)
-    plane = signal.planar()
-    assert plane.dims(4).input_shape == (4, 1, 100, 32)
-    assert plane.dims(4).macs == signal.dims(4).macs
-    assert plane.padding == ((0, 0), (1, 1))
-    image = SETS["alexnet"][1]
-    assert image.planar() is image
-
-
 def test_a_shape_prints_its_sizes():
     assert str(SETS["alexnet"][1]) == "27x27 96->256 k5 s1 g2"
     assert str(conv("c", 4, (8, 9), 6, 3, stride=(2, 1), dilation=2)) == "8x9 4->6 k3 s2x1 d2"

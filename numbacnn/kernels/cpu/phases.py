@@ -65,6 +65,14 @@ def backward_axes(dims: ConvDims, axis: int) -> list[Axis]:
     return phases
 
 
+def blocked_window(dims: ConvDims, backward: bool, pixels: int) -> tuple[int, int]:
+    """Return the first and the last source pixel that a row's first block of ``pixels`` outputs meets."""
+    k, s, d, lo = (f[2] for f in (dims.k_, dims.stride_, dims.dilation_, dims.pad_lo_))
+    if backward:
+        return -(((k - 1) * d - lo) // s), (pixels - 1 + lo) // s
+    return -lo, (pixels - 1) * s + (k - 1) * d - lo
+
+
 def blocked_axis(dims: ConvDims, backward: bool, pixels: int) -> Axis:
     """Return rows as blocks of ``pixels`` neighbouring outputs, a multiple of the stride in the gradient.
 
@@ -78,7 +86,7 @@ def blocked_axis(dims: ConvDims, backward: bool, pixels: int) -> Axis:
                 met[j * s - lo + t * d, j] = t
             elif (j + lo - t * d) % s == 0:
                 met[(j + lo - t * d) // s, j] = t
-    origin, last = min(met)[0], max(met)[0]
+    origin, last = blocked_window(dims, backward, pixels)
     taps = tuple(tuple(met.get((u, j), -1) for j in range(pixels)) for u in range(origin, last + 1))
     if backward:
         return Axis(taps, origin, pixels // s, 1, 0, pixels, dims.in_[2] // pixels)
@@ -120,10 +128,10 @@ def row_axes(dims: ConvDims, backward: bool, lanes: int) -> list[Axis]:
         if channels * pixels > 2 * VECTORS * lanes:
             break
         if size % pixels == 0:
-            axis = blocked_axis(dims, backward, pixels)
-            cost = _vectors(channels * pixels, lanes) * len(axis.taps) / pixels
+            first, last = blocked_window(dims, backward, pixels)
+            cost = _vectors(channels * pixels, lanes) * (last - first + 1) / pixels
             if cost < least:
-                best, least = [axis], cost
+                best, least = [blocked_axis(dims, backward, pixels)], cost
     return best
 
 
