@@ -7,6 +7,7 @@ pixels are read where they lie.  The tables come from `gather_plan`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,8 @@ from .simd import (
     data_pointer,
     fma,
     index,
-    lane_mask,
+    keep_rolled,
     load,
-    masked_load,
-    masked_store,
     offset,
     splat,
     store,
@@ -40,57 +39,106 @@ _NS_PER_BYTE = 0.05  # on one thread, for the choice between serial and parallel
 _INT64 = np.dtype(np.int64)
 
 
-class _Sum:
-    """The weighted sum of runs while its code is emitted."""
+Vectors = list[Any]
+Sums = Callable[[Any, ir.VectorType, int], Vectors]  # from an element on: so many vectors of this type
 
-    def __init__(self, b: ir.IRBuilder, x: Any, places: Any, weights: Any, count: Any) -> None:
-        self.b, self.x, self.places, self.weights, self.count = b, x, places, weights, count
 
-    def emit(self, vector: ir.VectorType, many: int, k: Any, y: Any, mask: Any = None) -> None:
-        """``y[k ..] = sum of weights[t] x[places[t] + k ..]``, `many` vectors; a mask goes with one."""
-        b = self.b
+class _Mix:
+    """The weighted sum of runs while its code is emitted: over one or two taps, or any number of them."""
 
-        def tap(t: Any) -> tuple[Any, list]:
-            weight = splat(b, vector, offset(b, self.weights, t))
-            start = offset(b, self.x, b.add(b.load(offset(b, self.places, t)), k))
-            runs = [offset(b, start, i * vector.count) for i in range(many)]
-            if mask is None:
-                return weight, [load(b, vector, run) for run in runs]
-            return weight, [masked_load(b, vector, run, mask) for run in runs]
+    def __init__(self, b: ir.IRBuilder, x: Any, places: Any, weights: Any) -> None:
+        self.b, self.x, self.places, self.weights = b, x, places, weights
 
-        weight, values = tap(index(0))
-        totals = [cgutils.alloca_once_value(b, b.fmul(weight, v)) for v in values]
-        with cgutils.for_range(b, self.count, start=index(1)) as loop:
-            weight, values = tap(loop.index)
-            for total, value in zip(totals, values, strict=True):
-                b.store(fma(b, weight, value, b.load(total)), total)
-        for i, total in enumerate(totals):
-            target = offset(b, offset(b, y, k), i * vector.count)
-            if mask is None:
-                store(b, b.load(total), target)
-            else:
-                masked_store(b, b.load(total), target, mask)
+    def tap(self, t: Any) -> tuple[Any, Any]:
+        """Where the tap's run starts, and where its weight lies."""
+        place = self.b.load(offset(self.b, self.places, t))
+        return offset(self.b, self.x, place), offset(self.b, self.weights, t)
+
+    def add(self, tap: tuple[Any, Any], totals: Vectors | None, k: Any, vector: Any, many: int) -> Vectors:
+        """The sums with one tap more; without any, the tap's share."""
+        b, (run, weight) = self.b, tap
+        start, factor = offset(b, run, k), splat(b, vector, weight)
+        values = [load(b, vector, offset(b, start, i * vector.count)) for i in range(many)]
+        if totals is None:
+            return [b.fmul(factor, v) for v in values]
+        return [fma(b, factor, v, total) for v, total in zip(values, totals, strict=True)]
+
+    def few(self, taps: list[tuple[Any, Any]]) -> Sums:
+        """What sums these taps."""
+
+        def sums(k: Any, vector: ir.VectorType, many: int) -> Vectors:
+            totals = self.add(taps[0], None, k, vector, many)
+            for tap in taps[1:]:
+                totals = self.add(tap, totals, k, vector, many)
+            return totals
+
+        return sums
+
+    def several(self, count: Any) -> Sums:
+        """What sums ``count`` taps, two or more."""
+
+        def sums(k: Any, vector: ir.VectorType, many: int) -> Vectors:
+            b = self.b
+            firsts = self.add(self.tap(index(0)), None, k, vector, many)
+            start, loop, done = b.block, *(b.function.append_basic_block(n) for n in ("taps", "summed"))
+            b.branch(loop)
+            b.position_at_end(loop)
+            t, *totals = (b.phi(kind) for kind in (INTP, *[vector] * many))
+            after = self.add(self.tap(t), totals, k, vector, many)
+            following = b.add(t, index(1))
+            for phi, before, value in zip(
+                [t, *totals], [index(1), *firsts], [following, *after], strict=True
+            ):
+                phi.add_incoming(before, start)
+                phi.add_incoming(value, loop)
+            keep_rolled(b.module, b.cbranch(b.icmp_signed("<", following, count), loop, done))
+            b.position_at_end(done)
+            return after
+
+        return sums
+
+    def run(self, sums: Sums, vector: ir.VectorType, y: Any, length: Any) -> None:
+        """Write a run: vectors side by side, then single ones, then halves of halves.
+
+        No masks: a masked store takes twelve cycles and more on AMD before Zen 4.
+        """
+        b, begin, count, many = self.b, index(0), vector.count, _WIDE
+        for step in (count * _WIDE, count):
+            end = b.and_(length, index(-step))
+            with cgutils.for_range_slice(b, begin, end, index(step), INTP) as (k, _):
+                for i, total in enumerate(sums(k, vector, many)):
+                    store(b, total, offset(b, offset(b, y, k), i * count))
+            begin, many = end, 1
+        while count > 1:
+            count //= 2
+            with b.if_then(b.icmp_signed("!=", b.and_(length, index(count)), index(0))):
+                k = b.and_(length, index(-2 * count))
+                store(b, sums(k, ir.VectorType(vector.element, count), 1)[0], offset(b, y, k))
 
 
 @intrinsic
-def mix_run(typingctx, x, at, places, weights, first, count, y, target, length):
-    """``y[target + i] = sum of weights[t] x[at + places[t] + i]`` for i < length, over ``count`` taps t.
+def mix_run(typingctx, x, at, places, place0, weights, weight0, count, y, target, length):
+    """``y[target + i] = sum of weights[weight0 + t] x[at + places[place0 + t] + i]`` for i < length.
 
-    The taps start at ``first``, and there is one at least.  All but places are of one dtype.
+    Over the taps t < count, of which there is one at least.  All arrays but places are of one dtype.
     """
-    signature = types.void(x, at, places, weights, first, count, y, target, length)
+    signature = types.void(x, at, places, place0, weights, weight0, count, y, target, length)
 
     def codegen(context, b, sig, args):
-        at, first, count, target, length = (args[i] for i in (1, 4, 5, 7, 8))
-        px, pp, pw, py = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 2, 3, 6))
-        total = _Sum(b, offset(b, px, at), offset(b, pp, first), offset(b, pw, first), count)
-        y, vector = offset(b, py, target), vector_type(sig.args[0].dtype)
-        wide = _WIDE * vector.count
-        whole = b.and_(length, index(-wide))
-        with cgutils.for_range_slice(b, index(0), whole, index(wide), INTP) as (k, _):
-            total.emit(vector, _WIDE, k, y)
-        with cgutils.for_range_slice(b, whole, length, index(vector.count), INTP) as (k, _):
-            total.emit(vector, 1, k, y, lane_mask(b, vector, 0, b.sub(length, k)))
+        at, place0, weight0, count, target, length = (args[i] for i in (1, 3, 5, 6, 8, 9))
+        px, pp, pw, py = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 2, 4, 7))
+        vector, y = vector_type(sig.args[0].dtype), offset(b, py, target)
+        mix = _Mix(b, offset(b, px, at), offset(b, pp, place0), offset(b, pw, weight0))
+        with b.if_else(b.icmp_signed("<", count, index(3))) as (few, many):
+            with few:
+                taps = [mix.tap(index(0))]
+                with b.if_else(b.icmp_signed("==", count, index(1))) as (one, two):
+                    with one:
+                        mix.run(mix.few(taps), vector, y, length)
+                    with two:
+                        mix.run(mix.few([*taps, mix.tap(index(1))]), vector, y, length)
+            with many:
+                mix.run(mix.several(count), vector, y, length)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -113,18 +161,20 @@ def _row(x, at, y, target, value, segments, places, weights):
         elif count == 1 and length >= 128 and weights[first] == 1:
             copy_run(x, at + places[first], y, start, length)
         else:
-            mix_run(x, at, places, weights, first, count, y, start, length)
+            mix_run(x, at, places, first, weights, first, count, y, start, length)
 
 
 @jit
-def _gather_part(slot, part, parts, x, y, value, images, tables, lines, row_places, row_weights):
+def _gather_part(slot, part, parts, x, y, value, images, tables, scratch, row_places):
     sizes, bounds, segments, places, weights = tables
-    x_size, x_line, y_line, depth, height, most = sizes
+    x_size, x_line, y_line, depth, height, most = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
+    row_taps, line = slot * most, slot * (most + x_line)  # in the thread's scratch: weights, then a row
+    row_weights = line + x_line
     first, end = split(part, parts, images * depth * height)
-    last = -1  # whence the row before came, where it took one row
     plane = first // height
     image = plane // depth
     d, h = plane - image * depth, first - plane * height
+    last = -1  # whence the row before came, where it took one row
     for i in range(first, end):
         if h == height:
             d, h = d + 1, 0
@@ -135,28 +185,29 @@ def _gather_part(slot, part, parts, x, y, value, images, tables, lines, row_plac
         at, target, count = image * x_size, i * y_line, (d1 - d0) * (h1 - h0)
         if count == 0:
             _fill(y, target, y_line, value)
-        elif count == 1 and weights[d0] * weights[h0] == 1:
+            continue
+        source = x
+        if count == 1 and weights[d0] * weights[h0] == 1:
             at += places[d0] + places[h0]
             if at == last:
                 copy_run(y, target - y_line, y, target, y_line)
-            else:
-                _row(x, at, y, target, value, segments, places, weights)
-                last = at
+                continue
+            last = at
         else:
-            tap = slot * most
+            tap = 0
             for j in range(d0, d1):
                 for k in range(h0, h1):
-                    row_places[tap] = places[j] + places[k]
-                    row_weights[tap] = weights[j] * weights[k]
+                    row_places[row_taps + tap] = places[j] + places[k]
+                    scratch[row_weights + tap] = weights[j] * weights[k]
                     tap += 1
-            mix_run(x, at, row_places, row_weights, slot * most, count, lines, slot * x_line, x_line)
-            _row(lines, slot * x_line, y, target, value, segments, places, weights)
-            last = -1
+            mix_run(x, at, row_places, row_taps, scratch, row_weights, count, scratch, line, x_line)
+            source, at, last = scratch, line, -1
+        _row(source, at, y, target, value, segments, places, weights)
 
 
 @kernel
-def _gather(team, parts, x, y, value, images, tables, lines, row_places, row_weights):
-    run_slots(team, _gather_part, parts, (x, y, value, images, tables, lines, row_places, row_weights))
+def _gather(team, parts, x, y, value, images, tables, scratch, row_places):
+    run_slots(team, _gather_part, parts, (x, y, value, images, tables, scratch, row_places))
 
 
 def gather(
@@ -167,10 +218,8 @@ def gather(
 ) -> None:
     """Gather y from x by the plan's tables, with `value` where an output takes no input."""
     team = POOL.team((x.nbytes + y.nbytes) * _NS_PER_BYTE)
-    slots, images = team[1], x.shape[0]
-    lines = buffer_pool.array((slots * plan.scratch,), x.dtype)
-    most = plan.sizes[5]
-    row_places, row_weights = (buffer_pool.array((slots * most,), t) for t in (_INT64, x.dtype))
-    tables = plan.sizes, plan.bounds, plan.segments, plan.places, plan.weights
+    images = x.shape[0]
+    scratch = buffer_pool.array((team[1] * plan.scratch,), x.dtype)
+    row_places = buffer_pool.array((team[1] * plan.most,), _INT64)
     flat = x.reshape(-1), y.reshape(-1), x.dtype.type(value)
-    _gather.on(team, plan.parts(images), *flat, images, tables, lines, row_places, row_weights)
+    _gather.on(team, plan.parts(images), *flat, images, plan.tables, scratch, row_places)

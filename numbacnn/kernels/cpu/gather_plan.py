@@ -64,20 +64,24 @@ class GatherPlan(NamedTuple):
     the same weights.
     """
 
-    sizes: tuple[
-        int, ...
-    ]  # elements of x's image, x's row and y's row; outputs of axes 1 and 2; a row's taps
+    sizes: Ints  # elements of x's image, x's row and y's row; outputs of axes 1 and 2; most taps of a row
     bounds: Ints  # the first tap of each output of axis 1, their end; then of axis 2
     segments: Ints  # place in y's row, elements, first tap, taps
     places: Ints
     weights: NDArray
-    scratch: int  # elements per thread: a row of x where rows are summed
+    elements: int  # of an image of x or of y, whichever has more
+    rows: int  # of an image of y
+    most: int  # taps of a row
+    scratch: int  # elements per thread: a row of x and its taps' weights
+
+    @property
+    def tables(self) -> tuple[NDArray, ...]:
+        """What the kernel reads."""
+        return self[:5]
 
     def parts(self, images: int) -> int:
         """Into how many parts the rows of the output are cut."""
-        x_size, _, y_line, depth, height, _ = self.sizes
-        rows = images * depth * height
-        return min(parts_for(max(images * x_size, rows * y_line), _GRAIN), max(1, rows))
+        return min(parts_for(images * self.elements, _GRAIN), max(1, images * self.rows))
 
 
 def gather_plan(maps: tuple[AxisMap, ...], c: int, dtype: np.dtype) -> GatherPlan:
@@ -90,14 +94,18 @@ def gather_plan(maps: tuple[AxisMap, ...], c: int, dtype: np.dtype) -> GatherPla
     segments[:, :2] *= c
     segments[:, 2] += starts[2]
     most = int(np.diff(depth.bounds).max() * np.diff(height.bounds).max())
-    sums = most > 1 or bool((depth.weights != 1).any() or (height.weights != 1).any())
+    sizes = depth.inputs * height.inputs * line, line, width.outputs * c, depth.outputs, height.outputs, most
+    rows = depth.outputs * height.outputs
     return GatherPlan(
-        (depth.inputs * height.inputs * line, line, width.outputs * c, depth.outputs, height.outputs, most),
+        np.array(sizes),
         np.concatenate([depth.bounds, height.bounds + starts[1]]),
         segments,
         np.concatenate(places),
         np.concatenate([depth.weights, height.weights, width.weights]).astype(dtype),
-        line if sums else 0,
+        max(sizes[0], rows * sizes[2]),
+        rows,
+        most,
+        line + most,
     )
 
 

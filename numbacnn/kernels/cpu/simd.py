@@ -160,6 +160,14 @@ def masked_store(b: ir.IRBuilder, value: Any, pointer: Any, mask: Any) -> None:
     b.call(function, [value, address, ir.Constant(LANE, _alignment(value.type)), mask])
 
 
+def keep_rolled(module: Any, branch: Any) -> None:
+    """Tell LLVM not to unroll the loop that ends here: it has few turns, and compiling it takes longer."""
+    disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = module.add_metadata([disable, ir.MetaDataString(module, branch.parent.name)])
+    loop.operands = (loop, disable)  # a loop's node begins with itself
+    branch.set_metadata("llvm.loop", loop)
+
+
 def _interleave(b: ir.IRBuilder, rows: list, block: int) -> list:
     """One stage of a transposition: swap the off-diagonal ``block x block`` squares of every pair."""
     lanes = rows[0].type.count
