@@ -7,7 +7,7 @@ pixels are read where they lie.  The tables come from `gather_plan`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -63,8 +63,9 @@ class _Mix:
             return [b.fmul(factor, v) for v in values]
         return [fma(b, factor, v, total) for v, total in zip(values, totals, strict=True)]
 
-    def few(self, taps: list[tuple[Any, Any]]) -> Sums:
-        """What sums these taps."""
+    def few(self, count: int) -> Sums:
+        """What sums so many taps."""
+        taps = [self.tap(index(t)) for t in range(count)]
 
         def sums(k: Any, vector: ir.VectorType, many: int) -> Vectors:
             totals = self.add(taps[0], None, k, vector, many)
@@ -97,48 +98,62 @@ class _Mix:
 
         return sums
 
-    def run(self, sums: Sums, vector: ir.VectorType, y: Any, length: Any) -> None:
-        """Write a run: vectors side by side, then single ones, then halves of halves.
-
-        No masks: a masked store takes twelve cycles and more on AMD before Zen 4.
-        """
-        b, begin, count, many = self.b, index(0), vector.count, _WIDE
-        for step in (count * _WIDE, count):
+    def whole_vectors(self, sums: Sums, vector: ir.VectorType, y: Any, length: Any) -> None:
+        """Write the whole vectors of a run: some side by side, then single ones."""
+        b, begin, many = self.b, index(0), _WIDE
+        for step in (vector.count * _WIDE, vector.count):
             end = b.and_(length, index(-step))
             with cgutils.for_range_slice(b, begin, end, index(step), INTP) as (k, _):
                 for i, total in enumerate(sums(k, vector, many)):
-                    store(b, total, offset(b, offset(b, y, k), i * count))
+                    store(b, total, offset(b, offset(b, y, k), i * vector.count))
             begin, many = end, 1
-        while count > 1:
-            count //= 2
-            with b.if_then(b.icmp_signed("!=", b.and_(length, index(count)), index(0))):
-                k = b.and_(length, index(-2 * count))
-                store(b, sums(k, ir.VectorType(vector.element, count), 1)[0], offset(b, y, k))
 
 
 @intrinsic
-def mix_run(typingctx, x, at, places, place0, weights, weight0, count, y, target, length):
-    """``y[target + i] = sum of weights[weight0 + t] x[at + places[place0 + t] + i]`` for i < length.
+def mix_runs(typingctx, x, at, places, place0, weights, weight0, count, y, target, length, times):
+    """Write runs side by side, each a weighted sum of ``count`` runs of x: its taps, one at least.
 
-    Over the taps t < count, of which there is one at least.  All arrays but places are of one dtype.
+    ``y[target + r length + i] = sum over t < count of weights[weight0 + r count + t] x[at + p + i]`` with
+    ``p = places[place0 + r count + t]``, for i < length and r < times.  All but places are of one dtype.
     """
-    signature = types.void(x, at, places, place0, weights, weight0, count, y, target, length)
+    signature = types.void(x, at, places, place0, weights, weight0, count, y, target, length, times)
 
     def codegen(context, b, sig, args):
-        at, place0, weight0, count, target, length = (args[i] for i in (1, 3, 5, 6, 8, 9))
+        at, place0, weight0, count, target, length, times = (args[i] for i in (1, 3, 5, 6, 8, 9, 10))
         px, pp, pw, py = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 2, 4, 7))
-        vector, y = vector_type(sig.args[0].dtype), offset(b, py, target)
-        mix = _Mix(b, offset(b, px, at), offset(b, pp, place0), offset(b, pw, weight0))
+        px, py = offset(b, px, at), offset(b, py, target)
+        pp, pw = offset(b, pp, place0), offset(b, pw, weight0)
+        vector = vector_type(sig.args[0].dtype)
+
+        def runs(kind: Callable[[_Mix], Sums]) -> Iterator[tuple[_Mix, Sums, Any]]:
+            """Emit a loop over the runs, around what the caller emits with what it is given."""
+            with cgutils.for_range(b, times) as loop:
+                first = b.mul(loop.index, count)
+                mix = _Mix(b, px, offset(b, pp, first), offset(b, pw, first))
+                yield mix, kind(mix), offset(b, py, b.mul(loop.index, length))
+
+        def emit(kind: Callable[[_Mix], Sums]) -> None:
+            lanes = vector.count
+            with b.if_then(b.icmp_signed(">=", length, index(lanes))):
+                for mix, sums, y in runs(kind):
+                    mix.whole_vectors(sums, vector, y, length)
+            # then halves of halves, without masks: a masked store takes twelve cycles and more on AMD
+            # before Zen 4; each in a loop of its own, so that pixels of few channels are done in a few cycles
+            while lanes > 1:
+                lanes //= 2
+                with b.if_then(b.icmp_signed("!=", b.and_(length, index(lanes)), index(0))):
+                    k = b.and_(length, index(-2 * lanes))
+                    for _, sums, y in runs(kind):
+                        store(b, sums(k, ir.VectorType(vector.element, lanes), 1)[0], offset(b, y, k))
+
         with b.if_else(b.icmp_signed("<", count, index(3))) as (few, many):
-            with few:
-                taps = [mix.tap(index(0))]
-                with b.if_else(b.icmp_signed("==", count, index(1))) as (one, two):
-                    with one:
-                        mix.run(mix.few(taps), vector, y, length)
-                    with two:
-                        mix.run(mix.few([*taps, mix.tap(index(1))]), vector, y, length)
+            with few, b.if_else(b.icmp_signed("==", count, index(1))) as (one, two):
+                with one:
+                    emit(lambda mix: mix.few(1))
+                with two:
+                    emit(lambda mix: mix.few(2))
             with many:
-                mix.run(mix.several(count), vector, y, length)
+                emit(lambda mix: mix.several(count))
         return context.get_dummy_value()
 
     return signature, codegen
@@ -155,13 +170,14 @@ def _fill(y, target, length, value):
 def _row(x, at, y, target, value, segments, places, weights):
     """Write a row of the output from a row of inputs."""
     for s in range(segments.shape[0]):
-        start, length, first, count = target + segments[s, 0], segments[s, 1], segments[s, 2], segments[s, 3]
+        start, length, times = target + segments[s, 0], segments[s, 1], segments[s, 2]
+        first, count = segments[s, 3], segments[s, 4]
         if count == 0:
             _fill(y, start, length, value)
-        elif count == 1 and length >= 128 and weights[first] == 1:
+        elif count == 1 and times == 1 and weights[first] == 1:
             copy_run(x, at + places[first], y, start, length)
         else:
-            mix_run(x, at, places, first, weights, first, count, y, start, length)
+            mix_runs(x, at, places, first, weights, first, count, y, start, length, times)
 
 
 @jit
@@ -200,7 +216,7 @@ def _gather_part(slot, part, parts, x, y, value, images, tables, scratch, row_pl
                     row_places[row_taps + tap] = places[j] + places[k]
                     scratch[row_weights + tap] = weights[j] * weights[k]
                     tap += 1
-            mix_run(x, at, row_places, row_taps, scratch, row_weights, count, scratch, line, x_line)
+            mix_runs(x, at, row_places, row_taps, scratch, row_weights, count, scratch, line, x_line, 1)
             source, at, last = scratch, line, -1
         _row(source, at, y, target, value, segments, places, weights)
 
