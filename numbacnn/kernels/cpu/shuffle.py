@@ -7,13 +7,14 @@ pixel q: each pixel is a matrix to transpose.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
 
 from ..._deferred import cgutils, intrinsic, types
 from ..._jit import jit, kernel, parts_for, run, split
-from .simd import data_pointer, offset
+from .simd import INTP, data_pointer, index, load, offset, store, transposed
 
 __all__ = [
     "pixel_shuffle_backward",
@@ -25,6 +26,7 @@ __all__ = [
 _GRAIN = 16384  # elements per part: some microseconds
 _NS_PER_BYTE = 0.1  # on one thread, for the choice between serial and parallel
 _PLANS = 1024  # kept: more than the shuffles of a process
+_QUAD = 4  # runs at a time, where they are of neighbouring channels
 _FEW = 8  # channels: with fewer, columns make longer runs
 
 Sizes = tuple[int, ...]
@@ -53,14 +55,14 @@ def _plan(in_: Sizes, block: Sizes, c: int) -> _Plan:
     pixel, fine_pixel = c * taps, rw * c
     if c >= _FEW:
         runs, count, hop, step = np.stack([q, fine], 1), c, taps, 1
-        again = pixel, fine_pixel, width
+        again = pixel, fine_pixel, width, taps // _QUAD * _QUAD
     else:
         j = np.arange(c)
         runs = np.stack([(j * taps + q[:, None]).reshape(-1), (j + fine[:, None]).reshape(-1)], 1)
         count, hop, step = width, pixel, fine_pixel
-        again = 0, 0, 1
+        again = 0, 0, 1, 0
     # rows of a slice; elements of a coarse row, of its fine rows, of a slice's fine slices; a run's elements,
-    # hop and step; how far all runs move in the coarse and in the fine row, and how often
+    # hop and step; how far all runs move in the coarse and in the fine row, and how often; runs in quads
     sizes = np.array([height, width * pixel, rh * line, rd * height * rh * line, count, hop, step, *again])
     return _Plan(sizes, runs, depth * height * width * pixel, depth * height)
 
@@ -81,16 +83,58 @@ def copy_strided(typingctx, source, source0, source_step, target, target0, targe
     return signature, codegen
 
 
+@intrinsic
+def transpose_quads(typingctx, wide, at, hop, flat, target, places, first, count, back):
+    """``flat[target + p + i] = wide[at + i hop + q]`` for i < count, 4 or more, and q < 4; or back.
+
+    With ``p = places[first + q, 1]``. Squares of 4 x 4 are transposed in registers; the last may overlap.
+    """
+    signature = types.void(
+        wide, types.intp, types.intp, flat, types.intp, places, types.intp, types.intp, types.boolean
+    )
+
+    def codegen(context, b, sig, args):
+        at, hop, target, first, count, back = (args[i] for i in (1, 2, 4, 6, 7, 8))
+        x, y, table = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 3, 5))
+        x, y, table = offset(b, x, at), offset(b, y, target), offset(b, table, b.mul(first, index(2)))
+        vector = ir.VectorType(x.type.pointee, _QUAD)
+        lines = [offset(b, y, b.load(offset(b, table, 2 * q + 1))) for q in range(_QUAD)]
+
+        def square(i: Any) -> tuple[list, list]:
+            last = b.sub(count, index(_QUAD))
+            k = b.select(b.icmp_signed(">", i, last), last, i)
+            rows = [offset(b, x, b.mul(b.add(k, index(j)), hop)) for j in range(_QUAD)]
+            return rows, [offset(b, line, k) for line in lines]
+
+        def move(sources: list, targets: list) -> None:
+            columns = transposed(b, [load(b, vector, source) for source in sources])
+            for value, pointer in zip(columns, targets, strict=True):
+                store(b, value, pointer)
+
+        with b.if_else(back) as (yes, no):
+            with yes, cgutils.for_range_slice(b, index(0), count, index(_QUAD), INTP) as (i, _):
+                rows, columns = square(i)
+                move(columns, rows)
+            with no, cgutils.for_range_slice(b, index(0), count, index(_QUAD), INTP) as (i, _):
+                move(*square(i))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
 @jit
 def _spread_part(part, parts, x, y, rows, sizes, runs):
     height, x_line, y_lines, y_slices = sizes[0], sizes[1], sizes[2], sizes[3]
     count, hop, step, x_move, y_move, times = sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9]
+    quads = sizes[10]
     first, end = split(part, parts, rows)
     for i in range(first, end):
         plane = i // height
         at, target = i * x_line, plane * y_slices + (i - plane * height) * y_lines
         for _ in range(times):
-            for r in range(runs.shape[0]):
+            for r in range(0, quads, 4):
+                transpose_quads(x, at + r, hop, y, target, runs, r, count, False)
+            for r in range(quads, runs.shape[0]):
                 copy_strided(x, at + runs[r, 0], hop, y, target + runs[r, 1], step, count)
             at, target = at + x_move, target + y_move
 
@@ -99,12 +143,15 @@ def _spread_part(part, parts, x, y, rows, sizes, runs):
 def _collect_part(part, parts, y, x, rows, sizes, runs):
     height, x_line, y_lines, y_slices = sizes[0], sizes[1], sizes[2], sizes[3]
     count, hop, step, x_move, y_move, times = sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9]
+    quads = sizes[10]
     first, end = split(part, parts, rows)
     for i in range(first, end):
         plane = i // height
         at, target = i * x_line, plane * y_slices + (i - plane * height) * y_lines
         for _ in range(times):
-            for r in range(runs.shape[0]):
+            for r in range(0, quads, 4):
+                transpose_quads(x, at + r, hop, y, target, runs, r, count, True)
+            for r in range(quads, runs.shape[0]):
                 copy_strided(y, target + runs[r, 1], step, x, at + runs[r, 0], hop, count)
             at, target = at + x_move, target + y_move
 
