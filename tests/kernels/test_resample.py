@@ -120,7 +120,7 @@ def test_what_is_not_taken_is_not_read(mode):
 FAMILY = """
 import numpy as np
 from numbacnn.kernels.cpu import simd
-from tests.kernels import test_pad, test_resample
+from tests.kernels import test_pad, test_resample, test_shuffle
 
 assert simd.VECTOR_BYTES == {bytes}, simd.VECTOR_BYTES
 for dtype in (np.float32, np.float64):
@@ -128,6 +128,8 @@ for dtype in (np.float32, np.float64):
         test_resample.check(case, dtype)
     for case in test_pad.LARGE:
         test_pad.check(case, dtype)
+    for case in test_shuffle.LARGE:
+        test_shuffle.check(case, dtype)
 print("right")
 """
 
