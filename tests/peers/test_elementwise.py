@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbacnn import functional
@@ -22,6 +22,7 @@ ACTIVATIONS = {
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 9), max_size=3).map(tuple), dtypes, seeds)
 def test_activations_and_their_gradients_are_pytorchs(name, shape, dtype, seed):
     options, peer, taken = ACTIVATIONS[name]

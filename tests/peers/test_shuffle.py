@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbacnn import functional
@@ -11,6 +11,7 @@ from tests.strategies import arrays, dtypes, seeds
 torch = pytest.importorskip("torch")
 
 
+@settings(max_examples=40)
 @given(st.tuples(*[st.integers(1, 5)] * 4), st.integers(1, 4), dtypes, seeds)
 def test_pixel_shuffle_and_unshuffle_are_pytorchs(sizes, block, dtype, seed):
     n, h, w, c = sizes
