@@ -97,12 +97,13 @@ def gather_plan(maps: tuple[AxisMap, ...], c: int, dtype: np.dtype) -> GatherPla
     most = int(np.diff(depth.bounds).max() * np.diff(height.bounds).max())
     sizes = depth.inputs * height.inputs * line, line, width.outputs * c, depth.outputs, height.outputs, most
     rows = depth.outputs * height.outputs
+    bounds = depth.bounds, height.bounds + len(depth.sources)
     return GatherPlan(
-        np.array(sizes),
-        np.concatenate([depth.bounds, height.bounds + len(depth.sources)]),
-        segments,
-        np.concatenate(places),
-        np.concatenate(weights).astype(dtype),
+        np.array(sizes, np.int64),
+        np.concatenate(bounds, dtype=np.int64),
+        segments.astype(np.int64),
+        np.concatenate(places, dtype=np.int64),
+        np.concatenate(weights, dtype=dtype, casting="same_kind"),
         max(sizes[0], rows * sizes[2]),
         rows,
         most,

@@ -63,8 +63,10 @@ def _plan(in_: Sizes, block: Sizes, c: int) -> _Plan:
         again = 0, 0, 1, 0
     # rows of a slice; elements of a coarse row, of its fine rows, of a slice's fine slices; a run's elements,
     # hop and step; how far all runs move in the coarse and in the fine row, and how often; runs in quads
-    sizes = np.array([height, width * pixel, rh * line, rd * height * rh * line, count, hop, step, *again])
-    return _Plan(sizes, runs, depth * height * width * pixel, depth * height)
+    sizes = height, width * pixel, rh * line, rd * height * rh * line, count, hop, step, *again
+    return _Plan(
+        np.array(sizes, np.int64), runs.astype(np.int64), depth * height * width * pixel, depth * height
+    )
 
 
 @intrinsic
