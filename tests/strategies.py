@@ -149,3 +149,52 @@ def conv_transpose_cases(draw: Any, ranks: tuple[int, ...] = (1, 2, 3), most_cha
         options.pop("output_padding", None)
         options["output_shape"] = dims.in_
     return ConvCase(dims, options, draw(seeds))
+
+
+@dataclass(frozen=True)
+class ResizeCase:
+    """Shapes, and the options as kernels take them."""
+
+    shape: tuple[int, ...]
+    resized: tuple[int, ...]
+    mode: str
+    align_corners: bool
+    ratios: tuple[float, ...] | None
+    seed: int
+
+    @property
+    def options(self) -> tuple[Any, ...]:
+        return self.mode, self.align_corners, self.ratios
+
+
+@st.composite
+def resize_cases(draw: Any, most_channels: int = 70) -> ResizeCase:
+    """Resizings up and down, other along each axis, with ratios from the sizes or near those."""
+    in_ = tuple(draw(st.lists(st.integers(1, 8), min_size=1, max_size=3)))
+    out_ = tuple(draw(st.integers(1, 12)) for _ in in_)
+    mode, align_corners = draw(st.sampled_from([("nearest", False), ("linear", False), ("linear", True)]))
+    near = st.sampled_from([0.8, 1.0, 1.3])
+    drawn = tuple(size / out * draw(near) for size, out in zip(in_, out_, strict=True))
+    ratios = draw(st.sampled_from([None, None, drawn]))
+    n, c = draw(st.integers(0, 3)), draw(st.integers(1, most_channels))
+    return ResizeCase((n, *in_, c), (n, *out_, c), mode, align_corners, ratios, draw(seeds))
+
+
+@dataclass(frozen=True)
+class ShuffleCase:
+    """Shapes with many channels and with many pixels, and the block."""
+
+    coarse: tuple[int, ...]
+    fine: tuple[int, ...]
+    block: tuple[int, ...]
+    seed: int
+
+
+@st.composite
+def shuffle_cases(draw: Any, most_channels: int = 20) -> ShuffleCase:
+    """Pixel shuffles with another block size along each axis."""
+    in_ = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=3)))
+    block = tuple(draw(st.integers(1, 4)) for _ in in_)
+    n, c = draw(st.integers(0, 3)), draw(st.integers(1, most_channels))
+    fine = tuple(size * b for size, b in zip(in_, block, strict=True))
+    return ShuffleCase((n, *in_, c * math.prod(block)), (n, *fine, c), block, draw(seeds))

@@ -8,7 +8,7 @@ import pytest
 from numbacnn.kernels import reference
 
 KERNELS = Path(__file__).parent.parent / "numbacnn" / "kernels"
-TWINS = ["conv", "dense", "elementwise", "pad", "pool", "softmax", "update"]
+TWINS = ["conv", "dense", "elementwise", "pad", "pool", "resample", "shuffle", "softmax", "update"]
 
 
 def signatures(path: Path) -> dict[str, list[str]]:

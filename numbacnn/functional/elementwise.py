@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numbacnn.errors import DTypeError, ShapeError, message
+from numbacnn.errors import ArgumentError, DTypeError, ShapeError, message
 from numbacnn.functional._checks import Operand, fresh, number_within, operands, require_shape
 from numbacnn.kernels.cpu import elementwise as kernels
 from numbacnn.tensor import Tensor, as_tensor
@@ -48,6 +49,133 @@ def relu_backward(dy: Operand, y: Operand, *, name: str = "relu_backward") -> Te
 
     """
     return _backward(kernels.relu_backward, dy, y, name)
+
+
+def leaky_relu_forward(x: Operand, *, slope: float = 0.01, name: str = "leaky_relu_forward") -> Tensor:
+    """``y = x where x > 0, else slope x``; NaN stays NaN.
+
+    Args:
+        x: any shape, float32 or float64.
+        slope: of the negative side, 0 or more.
+        name: the layer or operation that errors name.
+
+    Returns:
+        The shape and type of x.
+
+    Raises:
+        DTypeError: another type than float32 and float64.
+        ArgumentError: the slope is negative or not finite.
+
+    Source:
+        Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", ICML 2013,
+        section 2.
+
+    """
+    return _forward(kernels.leaky_relu_forward, x, name, number_within(name, "slope", slope, math.inf))
+
+
+def leaky_relu_backward(
+    dy: Operand, y: Operand, *, slope: float = 0.01, name: str = "leaky_relu_backward"
+) -> Tensor:
+    """``dx = dy where y > 0, else slope dy``.
+
+    Args:
+        dy: gradient by the output, float32 or float64.
+        y: output of the forward pass, of the shape and type of dy.
+        slope: as in the forward pass.
+        name: the layer or operation that errors name.
+
+    Returns:
+        Gradient by the input, of the same shape and type.
+
+    Raises:
+        ShapeError: the shapes differ.
+        DTypeError: other types than float32 and float64, or a mix of them.
+        ArgumentError: as `leaky_relu_forward`.
+
+    """
+    return _backward(kernels.leaky_relu_backward, dy, y, name, number_within(name, "slope", slope, math.inf))
+
+
+def clip_forward(
+    x: Operand, low: float = -math.inf, high: float = math.inf, *, name: str = "clip_forward"
+) -> Tensor:
+    """``y = min(max(x, low), high)``; NaN stays NaN. With 0 and 6 it is ReLU6.
+
+    Args:
+        x: any shape, float32 or float64.
+        low: the least result.
+        high: the largest result, not below low.
+        name: the layer or operation that errors name.
+
+    Returns:
+        The shape and type of x.
+
+    Raises:
+        DTypeError: another type than float32 and float64.
+        ArgumentError: the limits are no numbers, or the wrong way round.
+
+    """
+    return _forward(kernels.clip_forward, x, name, *_limits(name, low, high))
+
+
+def clip_backward(
+    dy: Operand, y: Operand, low: float = -math.inf, high: float = math.inf, *, name: str = "clip_backward"
+) -> Tensor:
+    """``dx = dy where low < y < high, else 0``.
+
+    Args:
+        dy: gradient by the output, float32 or float64.
+        y: output of the forward pass, of the shape and type of dy; its input does as well.
+        low: as in the forward pass.
+        high: as in the forward pass.
+        name: the layer or operation that errors name.
+
+    Returns:
+        Gradient by the input, of the same shape and type.
+
+    Raises:
+        ShapeError: the shapes differ.
+        DTypeError: other types than float32 and float64, or a mix of them.
+        ArgumentError: as `clip_forward`.
+
+    """
+    return _backward(kernels.clip_backward, dy, y, name, *_limits(name, low, high))
+
+
+def silu_forward(x: Operand, *, name: str = "silu_forward") -> Tensor:
+    """``y = x / (1 + exp(-x))``, also called swish.
+
+    Args, returns and raises: as `relu_forward`.
+
+    Source:
+        Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units for Neural Network Function Approximation in
+        Reinforcement Learning", Neural Networks 107, 2018, section 2.
+    """
+    return _forward(kernels.silu_forward, x, name)
+
+
+def silu_backward(dy: Operand, x: Operand, *, name: str = "silu_backward") -> Tensor:
+    """``dx = dy s (1 + x (1 - s))`` with ``s = 1 / (1 + exp(-x))``.
+
+    Args:
+        dy: gradient by the output, float32 or float64.
+        x: input of the forward pass, of the shape and type of dy: two inputs can have one output.
+        name: the layer or operation that errors name.
+
+    Returns:
+        Gradient by the input, of the same shape and type.
+
+    Raises:
+        ShapeError: the shapes differ.
+        DTypeError: other types than float32 and float64, or a mix of them.
+
+    """
+    dy, x = operands(name, ("the output gradient", "the input"), dy, x)
+    require_shape(name, "an input", x, dy.shape, "pass what the forward pass was given")
+    dx = fresh(dy.shape, dy)
+    kernels.silu_backward(x, dy, dx)
+    return Tensor(dx)
 
 
 def sigmoid_forward(x: Operand, *, name: str = "sigmoid_forward") -> Tensor:
@@ -177,19 +305,26 @@ def bias_backward(dy: Operand, *, name: str = "bias_backward") -> Tensor:
     return Tensor(db)
 
 
-def _forward(kernel: Callable, x: Operand, name: str) -> Tensor:
+def _forward(kernel: Callable, x: Operand, name: str, *options: float) -> Tensor:
     (x,) = operands(name, ("the input",), x)
     y = fresh(x.shape, x)
-    kernel(x, y)
+    kernel(x, *options, y)
     return Tensor(y)
 
 
-def _backward(kernel: Callable, dy: Operand, y: Operand, name: str) -> Tensor:
+def _backward(kernel: Callable, dy: Operand, y: Operand, name: str, *options: float) -> Tensor:
     dy, y = operands(name, ("the output gradient", "the output"), dy, y)
     require_shape(name, "an output", y, dy.shape, "pass what the forward pass returned")
     dx = fresh(dy.shape, dy)
-    kernel(y, dy, dx)
+    kernel(y, dy, *options, dx)
     return Tensor(dx)
+
+
+def _limits(name: str, low: float, high: float) -> tuple[float, float]:
+    if not (isinstance(low, numbers.Real) and isinstance(high, numbers.Real) and low <= high):
+        got = f"{low!r} and {high!r}"
+        raise ArgumentError(message(name, "numbers low and high, low <= high", got, "check the limits"))
+    return float(low), float(high)
 
 
 def _mask(name: str, mask: Operand, like: NDArray) -> NDArray[np.uint8]:

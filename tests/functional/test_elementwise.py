@@ -14,7 +14,7 @@ from tests.strategies import arrays, dtypes, seeds
 shapes = st.one_of(
     st.lists(st.integers(0, 9), max_size=4).map(tuple), st.integers(1, 5000).map(lambda n: (n,))
 )
-ACTIVATIONS = ["relu", "sigmoid", "tanh"]
+ACTIVATIONS = ["relu", "sigmoid", "tanh"]  # without options, the gradient by the output
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -27,6 +27,47 @@ def test_activations_and_their_gradients_are_the_references(name, shape, dtype, 
     dx = getattr(functional, f"{name}_backward")(dy, y)
     expected = reference_of(getattr(reference, f"{name}_backward"), y.numpy(), dy, shape=shape)
     assert_matches(dx, expected, dtype)
+
+
+@given(shapes, dtypes, seeds, st.floats(0, 2), st.floats(-2, 0), st.floats(0, 2))
+def test_leaky_relu_and_clip_and_their_gradients_are_the_references(shape, dtype, seed, slope, low, high):
+    x, dy = arrays(seed, shape, shape, dtype=dtype)
+    leaky, clip = {"slope": slope}, {"low": low, "high": high}
+    for name, options in (("leaky_relu", leaky), ("clip", clip)):
+        y = getattr(functional, f"{name}_forward")(x, **options)
+        values = options.values()
+        expected = reference_of(getattr(reference, f"{name}_forward"), x, *values, shape=shape)
+        assert_matches(y, expected, dtype)
+        dx = getattr(functional, f"{name}_backward")(dy, y, **options)
+        expected = reference_of(getattr(reference, f"{name}_backward"), y.numpy(), dy, *values, shape=shape)
+        assert_matches(dx, expected, dtype)
+
+
+@given(shapes, dtypes, seeds, st.sampled_from([1.0, 30.0]))
+def test_silu_and_its_gradient_are_the_references(shape, dtype, seed, spread):
+    x, dy = arrays(seed, shape, shape, dtype=dtype)
+    x *= dtype(spread)
+    assert_matches(functional.silu_forward(x), reference_of(reference.silu_forward, x, shape=shape), dtype)
+    expected = reference_of(reference.silu_backward, x, dy, shape=shape)
+    assert_matches(functional.silu_backward(dy, x), expected, dtype)
+
+
+def test_options_of_activations_are_checked():
+    x = np.ones(3)
+    for slope in (-0.1, np.inf, "1", None):
+        for call in (
+            lambda slope=slope: functional.leaky_relu_forward(x, slope=slope, name="act"),
+            lambda slope=slope: functional.leaky_relu_backward(x, x, slope=slope, name="act"),
+        ):
+            with pytest.raises(ArgumentError, match=r"^act: expected a finite slope of 0 or more"):
+                call()
+    for limits in ((1.0, 0.0), (np.nan, 1.0), ("0", 1.0), (0.0, None)):
+        for call in (
+            lambda limits=limits: functional.clip_forward(x, *limits, name="act"),
+            lambda limits=limits: functional.clip_backward(x, x, *limits, name="act"),
+        ):
+            with pytest.raises(ArgumentError, match=r"^act: expected numbers low and high, low <= high"):
+                call()
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -74,6 +115,13 @@ def test_activations_refuse(name):
         backward(np.ones((2, 3)), np.ones((3, 2)))
     with pytest.raises(DTypeError, match="expected the output of float64, the type of the output gradient"):
         backward(np.ones(3), np.ones(3, np.float32))
+
+
+def test_the_gradient_of_silu_takes_the_input():
+    with pytest.raises(ShapeError, match=r"^silu_backward: expected an input of shape \(3,\), got \(2,\)"):
+        functional.silu_backward(np.ones(3), np.ones(2))
+    with pytest.raises(DTypeError, match="expected the input of float64, the type of the output gradient"):
+        functional.silu_backward(np.ones(3), np.ones(3, np.float32))
 
 
 @pytest.mark.parametrize("name", ["dropout_forward", "dropout_backward"])

@@ -18,10 +18,18 @@ NAMES = [
     "sigmoid_backward",
     "tanh_forward",
     "tanh_backward",
+    "leaky_relu_forward",
+    "leaky_relu_backward",
+    "clip_forward",
+    "clip_backward",
+    "silu_forward",
+    "silu_backward",
     "dropout_forward",
     "dropout_backward",
     "add",
 ]
+
+OPTIONS = {"leaky_relu": (0.3,), "clip": (-0.7, 1.1)}  # between the arrays read and those written
 
 shapes = st.lists(st.integers(0, 9), max_size=4).map(tuple)
 
@@ -31,11 +39,13 @@ def arguments(name, shape, seed, dtype):
     x, dy = arrays(seed, shape, shape, dtype=dtype)
     if name.startswith("dropout"):
         return x, np.random.default_rng(seed).integers(0, 2, shape, np.uint8), 1.25
+    activation = name.rpartition("_")[0]
+    options = OPTIONS.get(activation, ())
     if name.endswith("forward"):
-        return (x,)
-    if name.endswith("backward"):
-        getattr(reference, name.replace("backward", "forward"))(x, y := np.empty_like(x))
-        return y, dy
+        return x, *options
+    if name.endswith("backward") and activation != "silu":
+        getattr(reference, f"{activation}_forward")(x, *options, y := np.empty_like(x))
+        return y, dy, *options
     return x, dy
 
 
@@ -44,8 +54,11 @@ def check(name, shape, seed, dtype):
     got = written(getattr(elementwise, name), *args, shapes=shape, dtype=dtype)
     expected = np.empty(shape)
     getattr(reference, name)(*args, expected)
-    # atol: in float64 the reference itself loses places in 1 - y^2 near saturation
-    np.testing.assert_allclose(got, expected, rtol=RELATIVE[np.dtype(dtype)], atol=1e-15)
+    # atol: in float64 the reference itself loses places in 1 - y^2 near saturation; SiLU's slope is a
+    # difference where it passes through 0
+    relative = RELATIVE[np.dtype(dtype)]
+    near = 2 * relative if name == "silu_backward" else 1e-15
+    np.testing.assert_allclose(got, expected, rtol=relative, atol=near)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,8 +96,19 @@ def test_extremes(dtype):
     np.testing.assert_array_equal(of("relu_forward", x), [0, 0, 0, 0, 800, np.inf, np.nan])
     np.testing.assert_array_equal(of("sigmoid_forward", x), [0, 0, 0.5, 0.5, 1, 1, np.nan])
     np.testing.assert_array_equal(of("tanh_forward", x), [-1, -1, 0, 0, 1, 1, np.nan])
+    np.testing.assert_array_equal(
+        of("leaky_relu_forward", x, 0.5), [-np.inf, -400, 0, 0, 800, np.inf, np.nan]
+    )
+    np.testing.assert_array_equal(of("clip_forward", x, 0.0, 6.0), [0, 0, 0, 0, 6, 6, np.nan])
+    np.testing.assert_array_equal(of("clip_forward", x, -np.inf, np.inf), x)
+    np.testing.assert_array_equal(of("silu_forward", x)[1:], [0, 0, 0, 800, np.inf, np.nan])
     y, dy = np.array([0.0, -0.0, 1e-30], dtype), np.array([3.0, 4.0, 5.0], dtype)
     assert of("relu_backward", y, dy).tolist() == [0, 0, 5]
+    assert of("leaky_relu_backward", y, dy, 0.5).tolist() == [1.5, 2, 5]
+    assert of("clip_backward", y, dy, 0.0, 1.0).tolist() == [0, 0, 5]
+    assert of("clip_backward", y, dy, -1.0, 0.0).tolist() == [0, 0, 0]
+    x, dy = np.array([-800, -90, -0.0, 0.0, 90, 800], dtype), np.full(6, 2, dtype)
+    np.testing.assert_allclose(of("silu_backward", x, dy), [0, 0, 1, 1, 2, 2], atol=1e-30)
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh"])
@@ -102,6 +126,17 @@ def test_gradients_are_slopes(name, seed):
     forward(x - step, below)
     backward(y, dy, dx)
     np.testing.assert_allclose(dx, dy * (above - below) / (2 * step), atol=1e-9)
+
+
+@given(seeds)
+def test_the_gradient_of_silu_is_its_slope(seed):
+    x, dy = arrays(seed, (50,), (50,))
+    x *= 4
+    above, below, dx, step = *(np.empty(50) for _ in range(3)), 1e-6
+    elementwise.silu_forward(x + step, above)
+    elementwise.silu_forward(x - step, below)
+    elementwise.silu_backward(x, dy, dx)
+    np.testing.assert_allclose(dx, dy * (above - below) / (2 * step), atol=4e-9)
 
 
 @given(st.lists(st.integers(0, 9), max_size=3), st.integers(1, 300), seeds, dtypes)

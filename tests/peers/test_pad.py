@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from numbacnn import functional
 from tests.strategies import arrays, dtypes, pad_cases
@@ -10,6 +10,7 @@ from tests.strategies import arrays, dtypes, pad_cases
 torch = pytest.importorskip("torch")
 
 
+@settings(max_examples=40)
 @given(pad_cases(most_channels=9), dtypes)
 def test_padding_and_its_gradient_are_pytorchs(case, dtype):
     x, dy = arrays(case.seed, (max(case.shape[0], 1), *case.shape[1:]), (1, *case.padded[1:]), dtype=dtype)

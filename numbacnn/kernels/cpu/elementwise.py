@@ -1,7 +1,7 @@
 """Elementwise functions with their gradients, dropout, and the sum over pixels: one pass over memory each.
 
 Arrays of a call have one shape and dtype; input and output must not overlap (LLVM then leaves its
-vector loops).  The gradients of activations need the output only.
+vector loops).  The gradients of activations need the output only, but for SiLU's, which is not monotonic.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ from . import math
 __all__ = [
     "add",
     "bias_backward",
+    "clip_backward",
+    "clip_forward",
     "dropout_backward",
     "dropout_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
     "relu_backward",
     "relu_forward",
     "sigmoid_backward",
     "sigmoid_forward",
+    "silu_backward",
+    "silu_forward",
     "tanh_backward",
     "tanh_forward",
 ]
@@ -50,6 +56,66 @@ def _relu_gradient_part(part, parts, y, dy, dx):
     for i in range(y.size):
         gradient = dy[i]
         dx[i] = gradient if y[i] > zero else zero
+
+
+@jit
+def _leaky_part(part, parts, x, slope, y):
+    lo, hi = split(part, parts, x.size)
+    x, y = x[lo:hi], y[lo:hi]
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        value = x[i]
+        y[i] = value * slope if value <= zero else value
+
+
+@jit
+def _leaky_gradient_part(part, parts, y, dy, slope, dx):
+    lo, hi = split(part, parts, y.size)
+    y, dy, dx = y[lo:hi], dy[lo:hi], dx[lo:hi]
+    zero = y.dtype.type(0)
+    for i in range(y.size):
+        gradient = dy[i]
+        dx[i] = gradient if y[i] > zero else gradient * slope
+
+
+@jit
+def _clip_part(part, parts, x, low, high, y):
+    lo, hi = split(part, parts, x.size)
+    x, y = x[lo:hi], y[lo:hi]
+    for i in range(x.size):
+        value = x[i]
+        value = low if value < low else value  # comparisons with NaN are false: it passes
+        y[i] = high if value > high else value
+
+
+@jit
+def _clip_gradient_part(part, parts, y, dy, low, high, dx):
+    lo, hi = split(part, parts, y.size)
+    y, dy, dx = y[lo:hi], dy[lo:hi], dx[lo:hi]
+    zero = y.dtype.type(0)
+    for i in range(y.size):
+        value, gradient = y[i], dy[i]
+        dx[i] = gradient if (value > low) & (value < high) else zero
+
+
+@jit
+def _silu_part(part, parts, x, y):
+    lo, hi = split(part, parts, x.size)
+    x, y = x[lo:hi], y[lo:hi]
+    for i in range(x.size):
+        y[i] = x[i] * math.sigmoid(x[i])
+
+
+@jit
+def _silu_gradient_part(part, parts, x, dy, dx):
+    lo, hi = split(part, parts, x.size)
+    x, dy, dx = x[lo:hi], dy[lo:hi], dx[lo:hi]
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    for i in range(x.size):
+        value = x[i]
+        small = math.exp(-abs(value))  # s = t or small t, and s (1 - s) = small t^2 without a difference
+        t = one / (one + small)
+        dx[i] = dy[i] * (t * ((one if value >= zero else small) + value * (small * t)))
 
 
 @jit
@@ -124,6 +190,36 @@ def _relu_gradient(team, parts, y, dy, dx):
 
 
 @kernel
+def _leaky(team, parts, x, slope, y):
+    run(team, _leaky_part, parts, (x, slope, y))
+
+
+@kernel
+def _leaky_gradient(team, parts, y, dy, slope, dx):
+    run(team, _leaky_gradient_part, parts, (y, dy, slope, dx))
+
+
+@kernel
+def _clip(team, parts, x, low, high, y):
+    run(team, _clip_part, parts, (x, low, high, y))
+
+
+@kernel
+def _clip_gradient(team, parts, y, dy, low, high, dx):
+    run(team, _clip_gradient_part, parts, (y, dy, low, high, dx))
+
+
+@kernel
+def _silu(team, parts, x, y):
+    run(team, _silu_part, parts, (x, y))
+
+
+@kernel
+def _silu_gradient(team, parts, x, dy, dx):
+    run(team, _silu_gradient_part, parts, (x, dy, dx))
+
+
+@kernel
 def _sigmoid(team, parts, x, y):
     run(team, _sigmoid_part, parts, (x, y))
 
@@ -178,6 +274,41 @@ def relu_backward(y: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> None:
     """``dx = dy where y > 0, else 0``."""
     arrays = y.reshape(-1), dy.reshape(-1), dx.reshape(-1)
     _relu_gradient(3 * y.nbytes * _STREAM, parts_for(y.size, _GRAIN), *arrays)
+
+
+def leaky_relu_forward(x: np.ndarray, slope: float, y: np.ndarray) -> None:
+    """``y = x where x > 0, else slope x``; NaN stays NaN."""
+    arrays = x.reshape(-1), x.dtype.type(slope), y.reshape(-1)
+    _leaky(2 * x.nbytes * _STREAM, parts_for(x.size, _GRAIN), *arrays)
+
+
+def leaky_relu_backward(y: np.ndarray, dy: np.ndarray, slope: float, dx: np.ndarray) -> None:
+    """``dx = dy where y > 0, else slope dy``, for a slope of 0 or more."""
+    arrays = y.reshape(-1), dy.reshape(-1), y.dtype.type(slope), dx.reshape(-1)
+    _leaky_gradient(3 * y.nbytes * _STREAM, parts_for(y.size, _GRAIN), *arrays)
+
+
+def clip_forward(x: np.ndarray, low: float, high: float, y: np.ndarray) -> None:
+    """``y = min(max(x, low), high)``; NaN stays NaN."""
+    limits = x.dtype.type(low), x.dtype.type(high)
+    _clip(2 * x.nbytes * _STREAM, parts_for(x.size, _GRAIN), x.reshape(-1), *limits, y.reshape(-1))
+
+
+def clip_backward(y: np.ndarray, dy: np.ndarray, low: float, high: float, dx: np.ndarray) -> None:
+    """``dx = dy where low < y < high, else 0``."""
+    arrays, limits = (y.reshape(-1), dy.reshape(-1)), (y.dtype.type(low), y.dtype.type(high))
+    _clip_gradient(3 * y.nbytes * _STREAM, parts_for(y.size, _GRAIN), *arrays, *limits, dx.reshape(-1))
+
+
+def silu_forward(x: np.ndarray, y: np.ndarray) -> None:
+    """``y = x / (1 + exp(-x))``."""
+    _silu(x.nbytes * _EXP, parts_for(x.size, _GRAIN), x.reshape(-1), y.reshape(-1))
+
+
+def silu_backward(x: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> None:
+    """``dx = dy s (1 + x (1 - s))``, ``s = 1 / (1 + exp(-x))``."""
+    arrays = x.reshape(-1), dy.reshape(-1), dx.reshape(-1)
+    _silu_gradient(x.nbytes * _EXP, parts_for(x.size, _GRAIN), *arrays)
 
 
 def sigmoid_forward(x: np.ndarray, y: np.ndarray) -> None:

@@ -160,6 +160,14 @@ def masked_store(b: ir.IRBuilder, value: Any, pointer: Any, mask: Any) -> None:
     b.call(function, [value, address, ir.Constant(LANE, _alignment(value.type)), mask])
 
 
+def keep_rolled(module: Any, branch: Any) -> None:
+    """Tell LLVM not to unroll the loop that ends here: it has few turns, and compiling it takes longer."""
+    disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = module.add_metadata([disable, ir.MetaDataString(module, branch.parent.name)])
+    loop.operands = (loop, disable)  # a loop's node begins with itself
+    branch.set_metadata("llvm.loop", loop)
+
+
 def _interleave(b: ir.IRBuilder, rows: list, block: int) -> list:
     """One stage of a transposition: swap the off-diagonal ``block x block`` squares of every pair."""
     lanes = rows[0].type.count
@@ -178,6 +186,15 @@ def _interleave(b: ir.IRBuilder, rows: list, block: int) -> list:
     return out
 
 
+def transposed(b: ir.IRBuilder, rows: list) -> list:
+    """The columns of a square: of as many vectors as each has lanes."""
+    block = 1
+    while block < len(rows):
+        rows = _interleave(b, rows, block)
+        block *= 2
+    return rows
+
+
 @intrinsic
 def transpose_block(typingctx, source, source0, stride, target, target0, pitch):
     """``target[target0 + j * pitch + i] = source[source0 + i * stride + j]`` for i, j below a vector's lanes.
@@ -191,11 +208,7 @@ def transpose_block(typingctx, source, source0, stride, target, target0, pitch):
         x = offset(b, data_pointer(context, b, sig.args[0], args[0]), args[1])
         y = offset(b, data_pointer(context, b, sig.args[3], args[3]), args[4])
         rows = [load(b, vector, offset(b, x, b.mul(args[2], index(i)))) for i in range(vector.count)]
-        block = 1
-        while block < vector.count:
-            rows = _interleave(b, rows, block)
-            block *= 2
-        for i, row in enumerate(rows):
+        for i, row in enumerate(transposed(b, rows)):
             store(b, row, offset(b, y, b.mul(args[5], index(i))))
         return context.get_dummy_value()
 

@@ -1,0 +1,98 @@
+"""Padding, resizing, pixel shuffle and their gradients, as a fraction of the speed of a plain copy.
+
+    python -m bench.resample [--megabytes 16] [--only TEXT] [--json FILE]
+
+One thread, float32.  As in `bench.memory_bound`, the bytes counted are those that must be read and written
+once, and the copy is NumPy's, of as many bytes, timed in turns; every result is checked beforehand.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.memory_bound import Case, _check
+from bench.report import Table, geomean, milliseconds, write_json
+from bench.timing import environment, interleave, keep_freed_pages, set_threads
+from numbacnn.kernels.cpu import pad, resample, shuffle
+
+CHANNELS = (64, 8, 3, 1)
+PADS = ((1, 1), (1, 1))
+SHUFFLED = ((64, 2), (16, 4), (3, 2), (1, 2))  # channels afterwards, and the block
+
+
+def _side(megabytes: float, values: int) -> int:
+    """Pixels along an axis of four square images, whose pixels have so many values, in all of that size."""
+    return max(4, int((megabytes * 1e6 / 4 / 4 / values) ** 0.5))
+
+
+def _cases(megabytes: float) -> Iterator[Case]:
+    rng = np.random.default_rng(0)
+
+    def arrays(*shapes: tuple[int, ...]) -> list[np.ndarray]:
+        return [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
+
+    for c in CHANNELS:
+        side = _side(megabytes, c)
+        x, dx, y, dy = arrays(*[(4, side, side, c)] * 2, *[(4, side + 2, side + 2, c)] * 2)
+        for mode in ("constant", "reflect"):
+            yield Case(f"pad_forward {mode} c={c}", pad.pad_forward, (x, PADS, mode, 0.0, y), (4,))
+            yield Case(f"pad_backward {mode} c={c}", pad.pad_backward, (dy, PADS, mode, dx), (3,))
+    for c in CHANNELS:
+        side = _side(megabytes, 4 * c)
+        x, dx, y, dy = arrays(*[(4, side, side, c)] * 2, *[(4, 2 * side, 2 * side, c)] * 2)
+        for mode in ("nearest", "linear"):
+            options = mode, False, None
+            yield Case(f"resize_forward {mode} x2 c={c}", resample.resize_forward, (x, *options, y), (4,))
+            yield Case(f"resize_backward {mode} x2 c={c}", resample.resize_backward, (dy, *options, dx), (4,))
+    for c, block in SHUFFLED:
+        side = _side(megabytes, c * block**2)
+        x, dx, y, dy = arrays(*[(4, side, side, c * block**2)] * 2, *[(4, side * block, side * block, c)] * 2)
+        label, blocks = f"{block}x{block} c={c}", (block, block)
+        yield Case(f"pixel_shuffle_forward {label}", shuffle.pixel_shuffle_forward, (x, blocks, y), (2,))
+        yield Case(f"pixel_shuffle_backward {label}", shuffle.pixel_shuffle_backward, (dy, blocks, dx), (2,))
+
+
+def run(
+    megabytes: float = 16.0, only: str = "", *, rounds: int = 5, turn_seconds: float = 0.03
+) -> dict[str, Any]:
+    """Measure and print the cases whose name holds ``only``; a JSON-able report."""
+    set_threads(1)
+    table = Table((("function", 32), ("ms", 6), ("GB/s", 6), ("of copy", 7)))
+    rows = []
+    for case in _cases(megabytes):
+        if only not in case.name:
+            continue
+        _check(case)
+        source = np.zeros(case.traffic // 2, np.uint8)
+        target = np.empty_like(source)
+        sides = {
+            "ours": lambda case=case: case.kernel(*case.args),
+            "copy": lambda source=source, target=target: np.copyto(target, source),
+        }
+        times = interleave(sides, rounds=rounds, turn_seconds=turn_seconds)
+        seconds, fraction = times["ours"].median, times["copy"].median / times["ours"].median
+        table.row(case.name, milliseconds(seconds), f"{case.traffic / seconds / 1e9:.1f}", f"{fraction:.2f}")
+        rows.append({"name": case.name, "bytes": case.traffic, "fraction": fraction, **times["ours"].row()})
+    return {"environment": environment(), "rows": rows}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.resample", description=__doc__.splitlines()[0])
+    parser.add_argument("--megabytes", type=float, default=16.0, help="of the largest array")
+    parser.add_argument("--only", default="", metavar="TEXT", help="functions whose name holds it")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--turn", type=float, default=0.03, help="seconds per side and round")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there too")
+    a = parser.parse_args(argv)
+    report = run(a.megabytes, a.only, rounds=a.rounds, turn_seconds=a.turn)
+    print(f"geomean of the fractions: {geomean(row['fraction'] for row in report['rows']):.2f}")
+    write_json(a.json, report)
+
+
+if __name__ == "__main__":
+    keep_freed_pages()
+    main()
