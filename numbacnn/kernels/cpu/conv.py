@@ -12,6 +12,7 @@ from ..._threads import POOL
 from ...dims import ConvDims
 from ...memory import buffer_pool
 from .correlate import correlate
+from .depthwise import depthwise_backward_data, depthwise_backward_weights, depthwise_forward, is_depthwise
 from .outer import outer
 from .outer_plan import outer_plan
 from .plan import correlation_plan
@@ -42,6 +43,8 @@ def conv_forward(
     y: np.ndarray,  # (n, *out, c_out) written
 ) -> None:
     """``y[o, c] = b[c] + sum over taps t and inputs i of x[o*stride - pad + t*dilation, i] * w[t, i, c]``."""
+    if is_depthwise(dims):
+        return depthwise_forward(dims, x, w, b, y)
     _correlate(dims, False, x, w, b, y)
 
 
@@ -52,6 +55,8 @@ def conv_backward_data(
     dx: np.ndarray,  # (n, *in, c_in) written
 ) -> None:
     """``dx[p, i] = sum over c, o and t with o*stride - pad + t*dilation = p of dy[o, c] * w[t, i, c]``."""
+    if is_depthwise(dims):
+        return depthwise_backward_data(dims, dy, w, dx)
     _correlate(dims, True, dy, w, None, dx)
 
 
@@ -62,6 +67,8 @@ def conv_backward_weights(
     dw: np.ndarray,  # (*k, c_in / groups, c_out) written
 ) -> None:
     """``dw[t, i, c] = sum over outputs o of x[o * stride - pad + t * dilation, i] * dy[o, c]``."""
+    if is_depthwise(dims):
+        return depthwise_backward_weights(dims, x, dy, dw)
     if dims.n == 0:
         dw.fill(0)
         return

@@ -1,0 +1,220 @@
+"""The two loops of depthwise convolution in registers; a pixel's channels are the lanes of vectors.
+
+``window_sums`` sums windows of a few neighbouring outputs: one vector of weights serves them all.
+``tap_sums`` sums the products of inputs and output gradients for a few taps: one vector of gradients serves
+them all.  Neither meets padding: ranges of taps and of outputs that do not are worked out beforehand.
+Nothing outside the channels asked for is read or written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+
+from ..._deferred import cgutils, intrinsic, types
+from .simd import (
+    INTP,
+    data_pointer,
+    fma,
+    index,
+    lane_mask,
+    load,
+    masked_load,
+    masked_store,
+    offset,
+    store,
+    vector_type,
+)
+from .window import keep_rolled
+
+# Tiles of window_sums: so many outputs, leftovers in smaller ones, by so many vectors.  The largest has 8
+# sums and 2 weights in registers and reads inputs from memory: 10 loads for 8 multiply-adds.
+PIXELS, VECTORS = (4, 2, 1), 2
+# Of tap_sums: so many taps.  The largest holds a 3x3 kernel, enough to cover a multiply-add's latency.
+TAPS = 9, 3, 1
+
+Values = list[Any]
+
+
+def _repeat(b: ir.IRBuilder, count: Any, values: Values, body: Callable[[Any, Values], Values]) -> Values:
+    """Emit ``for i in range(count): values = body(i, values)`` and return the last values; count may be 0."""
+    before = b.block
+    head, inside, after = (b.function.append_basic_block(name) for name in ("head", "inside", "after"))
+    b.branch(head)
+    b.position_at_end(head)
+    i, carried = b.phi(INTP), [b.phi(value.type) for value in values]
+    b.cbranch(b.icmp_signed("<", i, count), inside, after)
+    b.position_at_end(inside)
+    new = body(i, carried)
+    for phi, first, value in zip([i, *carried], [index(0), *values], [b.add(i, index(1)), *new], strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(value, b.block)
+    keep_rolled(b.module, b.branch(head))
+    b.position_at_end(after)
+    return carried
+
+
+def _nest(
+    b: ir.IRBuilder,
+    counts: Sequence[Any],
+    pointers: Values,
+    steps: Sequence[Sequence[Any]],
+    values: Values,
+    body: Callable[[Values, Values], Values],
+) -> Values:
+    """Emit loops in loops; in loop j ``pointers[i]`` goes on by ``steps[i][j]`` elements a round."""
+    if not counts:
+        return body(pointers, values)
+
+    def inner(i: Any, carried: Values) -> Values:
+        moved = [offset(b, p, b.mul(i, s[0])) for p, s in zip(pointers, steps, strict=True)]
+        return _nest(b, counts[1:], moved, [s[1:] for s in steps], carried, body)
+
+    return _repeat(b, counts[0], values, inner)
+
+
+class _Lanes:
+    """How vectors of channels are read and written: whole, or the first ``valid`` of one vector."""
+
+    def __init__(self, b: ir.IRBuilder, dtype: Any, vectors: int, valid: Any = None) -> None:
+        self.b, self.vector, self.vectors = b, vector_type(dtype), vectors
+        self.mask = None if valid is None else lane_mask(b, self.vector, 0, valid)
+
+    def load(self, pointer: Any) -> Values:
+        if self.mask is not None:
+            return [masked_load(self.b, self.vector, pointer, self.mask)]
+        starts = [offset(self.b, pointer, v * self.vector.count) for v in range(self.vectors)]
+        return [load(self.b, self.vector, start) for start in starts]
+
+    def store(self, values: Values, pointer: Any) -> None:
+        if self.mask is not None:
+            masked_store(self.b, values[0], pointer, self.mask)
+            return
+        for v, value in enumerate(values):
+            store(self.b, value, offset(self.b, pointer, v * self.vector.count))
+
+    def fma(self, xs: Values, ys: Values, sums: Values) -> Values:
+        return [fma(self.b, x, y, total) for x, y, total in zip(xs, ys, sums, strict=True)]
+
+
+def _over_channels(
+    b: ir.IRBuilder, dtype: Any, channels: Any, vectors: int, emit: Callable[[_Lanes, Any], None]
+) -> None:
+    """Emit ``emit(lanes, k)`` over the channels k: so many vectors at a time, then one, then part of one."""
+    done: Any = index(0)
+    for number in range(vectors, 0, -1):
+        lanes = _Lanes(b, dtype, number)
+        step, begin = index(number * lanes.vector.count), done
+        count = b.sdiv(b.sub(channels, begin), step)
+
+        def whole(i: Any, _: Values, lanes: _Lanes = lanes, begin: Any = begin, step: Any = step) -> Values:
+            emit(lanes, b.add(begin, b.mul(i, step)))
+            return []
+
+        _repeat(b, count, [], whole)
+        done = b.add(begin, b.mul(count, step))
+    with b.if_then(b.icmp_signed("<", done, channels)):
+        emit(_Lanes(b, dtype, 1, b.sub(channels, done)), done)
+
+
+@intrinsic
+def window_sums(
+    typingctx, pixels, channels, x, x0, hop, w, w0, counts, x_steps, w_steps, bias, b0, y, y0, pitch
+):  # fmt: skip
+    """``y[p, c] = bias[c] + sum over taps t of x[p, t, c] * w[t, c]`` for neighbouring outputs p.
+
+    pixels: how many, one of PIXELS; c is below ``channels``.  The taps are ``counts`` in planes, rows and
+    columns, none of them where one is 0; from one to the next it is ``x_steps`` in x and ``w_steps`` in w
+    along each axis.  Output p starts at ``x0 + p hop`` in x and lies at ``y0 + p pitch`` in y.
+    """
+    intp = types.intp
+    signature = types.void(
+        intp, intp, x, intp, intp, w, intp, counts, x_steps, w_steps, bias, intp, y, intp, intp
+    )
+
+    def codegen(context, b, sig, args):
+        pixels, channels, _, x0, hop, _, w0, counts, x_steps, w_steps, _, b0, _, y0, pitch = args
+        x, w, bias, y = (
+            offset(b, data_pointer(context, b, sig.args[i], args[i]), start)
+            for i, start in ((2, x0), (5, w0), (10, b0), (12, y0))
+        )
+        counts = cgutils.unpack_tuple(b, counts)
+        steps = [cgutils.unpack_tuple(b, x_steps), cgutils.unpack_tuple(b, w_steps)]
+
+        def tile(number: int, lanes: _Lanes, k: Any) -> None:
+            def tap(pointers: Values, sums: Values) -> Values:
+                weights, new = lanes.load(pointers[1]), []
+                for p in range(number):
+                    inputs = lanes.load(offset(b, pointers[0], b.mul(hop, index(p))))
+                    new += lanes.fma(inputs, weights, sums[p * lanes.vectors : (p + 1) * lanes.vectors])
+                return new
+
+            start = lanes.load(offset(b, bias, k)) * number
+            sums = _nest(b, counts, [offset(b, x, k), offset(b, w, k)], steps, start, tap)
+            for p in range(number):
+                target = offset(b, offset(b, y, k), b.mul(pitch, index(p)))
+                lanes.store(sums[p * lanes.vectors : (p + 1) * lanes.vectors], target)
+
+        for number in PIXELS:
+            with b.if_then(b.icmp_signed("==", pixels, index(number))):
+                _over_channels(
+                    b, sig.args[2].dtype, channels, VECTORS, lambda lanes, k, n=number: tile(n, lanes, k)
+                )
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def tap_sums(
+    typingctx, first, end, channels, x, x0, dy, dy0, counts, x_steps, y_steps, table, sums, sums0
+):  # fmt: skip
+    """``sums[t, c] += sum over outputs o of x[o, t, c] * dy[o, c]`` for taps t and the channels c.
+
+    The outputs are ``counts`` in planes, rows and columns; from one to the next it is ``x_steps`` in x and
+    ``y_steps`` in dy along each axis.  Rows first to end - 1 of the table are the taps: where each lies in
+    x, from x0, and in ``sums``, from sums0.
+    """
+    intp = types.intp
+    signature = types.void(intp, intp, intp, x, intp, dy, intp, counts, x_steps, y_steps, table, sums, intp)
+
+    def codegen(context, b, sig, args):
+        first, end, channels, _, x0, _, dy0, counts, x_steps, y_steps, _, _, sums0 = args
+        x, dy, table, sums = (data_pointer(context, b, sig.args[i], args[i]) for i in (3, 5, 10, 11))
+        x, dy, sums = offset(b, x, x0), offset(b, dy, dy0), offset(b, sums, sums0)
+        counts = cgutils.unpack_tuple(b, counts)
+        steps = [cgutils.unpack_tuple(b, x_steps), cgutils.unpack_tuple(b, y_steps)]
+
+        def tile(rows: Any, number: int, lanes: _Lanes, k: Any) -> None:
+            places = [b.load(offset(b, rows, 2 * t)) for t in range(number)]
+            homes = [offset(b, offset(b, sums, b.load(offset(b, rows, 2 * t + 1))), k) for t in range(number)]
+
+            def output(pointers: Values, totals: Values) -> Values:
+                gradient = lanes.load(pointers[1])
+                inputs = [value for at in places for value in lanes.load(offset(b, pointers[0], at))]
+                return lanes.fma(inputs, gradient * number, totals)
+
+            start = [lanes.load(home)[0] for home in homes]
+            totals = _nest(b, counts, [offset(b, x, k), offset(b, dy, k)], steps, start, output)
+            for total, home in zip(totals, homes, strict=True):
+                lanes.store([total], home)
+
+        done = first
+        for number in TAPS:
+            begin, count = done, b.sdiv(b.sub(end, done), index(number))
+
+            def block(i: Any, _: Values, begin: Any = begin, number: int = number) -> Values:
+                row = b.add(begin, b.mul(i, index(number)))
+                rows = offset(b, table, b.mul(row, index(2)))
+                _over_channels(
+                    b, sig.args[3].dtype, channels, 1, lambda lanes, k: tile(rows, number, lanes, k)
+                )
+                return []
+
+            _repeat(b, count, [], block)
+            done = b.add(begin, b.mul(count, index(number)))
+        return context.get_dummy_value()
+
+    return signature, codegen
