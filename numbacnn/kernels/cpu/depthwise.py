@@ -62,9 +62,21 @@ def _repack(w, bias, work, sizes):
 
 
 @jit
+def _deliver(pixels, length, planes, plane, multiplier, work, scratch, width, y, target, pitch):
+    """Write from the scratch what was computed of some outputs: spread over y, or folded into it."""
+    for p in range(pixels):
+        row = work[scratch + p * width : scratch + p * width + length]
+        if planes > 1:
+            _spread(row, y, target + p * pitch + plane, multiplier)
+        else:
+            _fold(row, y, target + p * pitch, multiplier)
+
+
+@jit
 def _window_part(
     slot, part, parts, x, w, bias, y, work, scratch0, sizes, x_steps, w_steps, slabs, rows, spans, pieces
-):
+):  # fmt: skip
+    """Compute some units: a row of outputs or a piece of one, for a chunk of the channels."""
     images, x_size, y_size, chunks, chunk, planes, multiplier, taps, channels, block = sizes
     width = block * channels
     lines = slabs.shape[0] * rows.shape[0] * pieces.shape[0]
@@ -76,34 +88,26 @@ def _window_part(
         line, piece = line // pieces.shape[0], line % pieces.shape[0]
         d, h = line // rows.shape[0], line % rows.shape[0]
         y_line = image * y_size + slabs[d, 0] + rows[h, 0]
-        x_line = image * x_size + slabs[d, 1] + rows[h, 1]
-        w_line = slabs[d, 2] + rows[h, 2]
+        x_line = image * x_size + slabs[d, 1] + rows[h, 1] + first
+        w_line = slabs[d, 2] + rows[h, 2] + first
         for s in range(pieces[piece, 0], pieces[piece, 1]):
-            target, at, w0, cols = (
-                y_line + spans[s, 0],
-                x_line + spans[s, 1],
-                w_line + spans[s, 2],
-                spans[s, 3],
-            )
-            left, length, hop, pitch = spans[s, 4], spans[s, 5], spans[s, 6], spans[s, 7]
-            counts, end = (slabs[d, 3], rows[h, 3], cols), min(length, first + chunk)
+            target, at, w0 = y_line + spans[s, 0], x_line + spans[s, 1], w_line + spans[s, 2]
+            counts, left, length = (slabs[d, 3], rows[h, 3], spans[s, 3]), spans[s, 4], spans[s, 5]
+            hop, pitch, end = spans[s, 6], spans[s, 7], min(length, first + chunk)
+            goal, goal0, step, pixels = y, target + first, pitch, left
+            if multiplier > 1:  # by way of the scratch, which holds few outputs
+                goal, goal0, step, pixels = work, scratch, width, PIXELS[0]
             while left > 0:
-                pixels = PIXELS[0] if left >= PIXELS[0] else PIXELS[1] if left >= PIXELS[1] else PIXELS[2]
+                pixels = min(pixels, left)
                 for plane in range(planes):
-                    b0, plane_w = plane * width + first, plane * taps * width + w0 + first
-                    goal, goal0, step = y, target + first, pitch
-                    if multiplier > 1:
-                        goal, goal0, step = work, scratch, width
                     window_sums(
-                        pixels, end - first, x, at + first, hop, w, plane_w, counts, x_steps, w_steps, bias,
-                        b0, goal, goal0, step,
+                        pixels, end - first, x, at, hop, w, w0 + plane * taps * width, counts, x_steps,
+                        w_steps, bias, plane * width + first, goal, goal0, step,
                     )  # fmt: skip
-                    for p in range(pixels if multiplier > 1 else 0):
-                        row = work[scratch + p * width : scratch + p * width + length]
-                        if planes > 1:
-                            _spread(row, y, target + p * pitch + plane, multiplier)
-                        else:
-                            _fold(row, y, target + p * pitch, multiplier)
+                    if multiplier > 1:
+                        _deliver(
+                            pixels, length, planes, plane, multiplier, work, scratch, width, y, target, pitch
+                        )  # fmt: skip
                 at, target, left = at + pixels * hop, target + pixels * pitch, left - pixels
 
 

@@ -32,7 +32,9 @@ _UNITS = 16  # rows that are shared evenly by threads; fewer are cut by channels
 _CHUNK = 64  # channels at least, so that cut rows are read by whole lines of the cache
 _PARTS = 32  # as long as each has _GRAIN elements
 _GRAIN, _LARGE_GRAIN = 1 << 13, 1 << 16  # elements of the output a part: some microseconds, some tens
-_BOX = 128  # outputs that are summed up before the next channels are: their inputs stay in L2
+# Outputs that are summed up before the next channels are: their inputs stay in L2, and they are many enough
+# beside the sums, which are read and written once a box.
+_BOX, _LEAST_BOX, _BOX_ELEMENTS = 256, 16, 24576
 _SPLITS = 16  # copies of the weight gradient, at most
 _SPLIT_PIXELS = 1024  # outputs summed into each, at least
 _SPLIT_ELEMENTS = 1 << 22  # in all copies, at most
@@ -254,7 +256,8 @@ class _Boxes:
         self._kernel = _strides(way.k, block * channels)
         self._steps = [phases[0].dilation * s for phases, s in zip(way.phases, source, strict=True)]
         _, h, w = way.output
-        most = max(1, _BOX // (h * w)), max(1, _BOX // w), _BOX
+        size = min(_BOX, max(_LEAST_BOX, _BOX_ELEMENTS // channels))
+        most = max(1, size // (h * w)), max(1, size // w), size
         axes = [_cut(way.spans(a, 0, way.output[a]), most[a], way.hops[a]) for a in range(3)]
         for box in itertools.product(*axes):
             taps = self._list(tuple(s.tap for s in box), tuple(s.taps for s in box))

@@ -16,10 +16,12 @@ from llvmlite import ir
 from ..._deferred import cgutils, intrinsic, types
 from .simd import (
     INTP,
+    REGISTERS,
     data_pointer,
     fma,
     index,
     lane_mask,
+    lanes_of,
     load,
     masked_load,
     masked_store,
@@ -32,8 +34,10 @@ from .window import keep_rolled
 # Tiles of window_sums: so many outputs, leftovers in smaller ones, by so many vectors.  The largest has 8
 # sums and 2 weights in registers and reads inputs from memory: 10 loads for 8 multiply-adds.
 PIXELS, VECTORS = (4, 2, 1), 2
-# Of tap_sums: so many taps.  The largest holds a 3x3 kernel, enough to cover a multiply-add's latency.
-TAPS = 9, 3, 1
+# Of tap_sums: so many taps by VECTORS, which with AVX2 is a line of the cache: where pixels lie a power of
+# two apart they push each other out of L1, and 9 taps by one vector, each line fetched twice, took twice the
+# time.
+TAPS = (9, 3, 1) if REGISTERS >= 32 else (6, 3, 1)
 
 Values = list[Any]
 
@@ -99,33 +103,38 @@ class _Lanes:
         return [fma(self.b, x, y, total) for x, y, total in zip(xs, ys, sums, strict=True)]
 
 
-def _over_channels(
-    b: ir.IRBuilder, dtype: Any, channels: Any, vectors: int, emit: Callable[[_Lanes, Any], None]
+def _grouped(
+    b: ir.IRBuilder, first: Any, end: Any, sizes: tuple[int, ...], emit: Callable[[int, Any], None]
 ) -> None:
-    """Emit ``emit(lanes, k)`` over the channels k: so many vectors at a time, then one, then part of one."""
-    done: Any = index(0)
-    for number in range(vectors, 0, -1):
-        lanes = _Lanes(b, dtype, number)
-        step, begin = index(number * lanes.vector.count), done
-        count = b.sdiv(b.sub(channels, begin), step)
+    """Emit ``emit(size, i)`` over groups from first to end: of the first size what fits, then the next."""
+    for size in sizes:
+        count = b.sdiv(b.sub(end, first), index(size))
 
-        def whole(i: Any, _: Values, lanes: _Lanes = lanes, begin: Any = begin, step: Any = step) -> Values:
-            emit(lanes, b.add(begin, b.mul(i, step)))
+        def group(i: Any, _: Values, size: int = size, first: Any = first) -> Values:
+            emit(size, b.add(first, b.mul(i, index(size))))
             return []
 
-        _repeat(b, count, [], whole)
-        done = b.add(begin, b.mul(count, step))
-    with b.if_then(b.icmp_signed("<", done, channels)):
-        emit(_Lanes(b, dtype, 1, b.sub(channels, done)), done)
+        _repeat(b, count, [], group)
+        first = b.add(first, b.mul(count, index(size)))
+
+
+def _over_channels(b: ir.IRBuilder, dtype: Any, channels: Any, emit: Callable[[_Lanes, Any], None]) -> None:
+    """Emit ``emit(lanes, k)`` over the channels k: VECTORS at a time, then one, then a part of one."""
+    width = lanes_of(dtype)
+    sizes = tuple(width * number for number in range(VECTORS, 0, -1))
+    _grouped(b, index(0), channels, sizes, lambda size, k: emit(_Lanes(b, dtype, size // width), k))
+    left = b.srem(channels, index(width))
+    with b.if_then(b.icmp_signed(">", left, index(0))):
+        emit(_Lanes(b, dtype, 1, left), b.sub(channels, left))
 
 
 @intrinsic
 def window_sums(
-    typingctx, pixels, channels, x, x0, hop, w, w0, counts, x_steps, w_steps, bias, b0, y, y0, pitch
+    typingctx, outputs, channels, x, x0, hop, w, w0, counts, x_steps, w_steps, bias, b0, y, y0, pitch
 ):  # fmt: skip
     """``y[p, c] = bias[c] + sum over taps t of x[p, t, c] * w[t, c]`` for neighbouring outputs p.
 
-    pixels: how many, one of PIXELS; c is below ``channels``.  The taps are ``counts`` in planes, rows and
+    p is below ``outputs`` and c below ``channels``.  The taps are ``counts`` in planes, rows and
     columns, none of them where one is 0; from one to the next it is ``x_steps`` in x and ``w_steps`` in w
     along each axis.  Output p starts at ``x0 + p hop`` in x and lies at ``y0 + p pitch`` in y.
     """
@@ -135,15 +144,18 @@ def window_sums(
     )
 
     def codegen(context, b, sig, args):
-        pixels, channels, _, x0, hop, _, w0, counts, x_steps, w_steps, _, b0, _, y0, pitch = args
+        outputs, channels, _, x0, hop, _, w0, counts, x_steps, w_steps, _, b0, _, y0, pitch = args
         x, w, bias, y = (
             offset(b, data_pointer(context, b, sig.args[i], args[i]), start)
             for i, start in ((2, x0), (5, w0), (10, b0), (12, y0))
         )
-        counts = cgutils.unpack_tuple(b, counts)
+        dtype, counts = sig.args[2].dtype, cgutils.unpack_tuple(b, counts)
         steps = [cgutils.unpack_tuple(b, x_steps), cgutils.unpack_tuple(b, w_steps)]
 
-        def tile(number: int, lanes: _Lanes, k: Any) -> None:
+        def tile(number: int, first: Any, lanes: _Lanes, k: Any) -> None:
+            source = offset(b, x, b.add(k, b.mul(first, hop)))
+            target = offset(b, y, b.add(k, b.mul(first, pitch)))
+
             def tap(pointers: Values, sums: Values) -> Values:
                 weights, new = lanes.load(pointers[1]), []
                 for p in range(number):
@@ -152,16 +164,15 @@ def window_sums(
                 return new
 
             start = lanes.load(offset(b, bias, k)) * number
-            sums = _nest(b, counts, [offset(b, x, k), offset(b, w, k)], steps, start, tap)
+            sums = _nest(b, counts, [source, offset(b, w, k)], steps, start, tap)
             for p in range(number):
-                target = offset(b, offset(b, y, k), b.mul(pitch, index(p)))
-                lanes.store(sums[p * lanes.vectors : (p + 1) * lanes.vectors], target)
+                values = sums[p * lanes.vectors : (p + 1) * lanes.vectors]
+                lanes.store(values, offset(b, target, b.mul(pitch, index(p))))
 
-        for number in PIXELS:
-            with b.if_then(b.icmp_signed("==", pixels, index(number))):
-                _over_channels(
-                    b, sig.args[2].dtype, channels, VECTORS, lambda lanes, k, n=number: tile(n, lanes, k)
-                )
+        def group(number: int, first: Any) -> None:
+            _over_channels(b, dtype, channels, lambda lanes, k: tile(number, first, lanes, k))
+
+        _grouped(b, index(0), outputs, PIXELS, group)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -184,7 +195,7 @@ def tap_sums(
         first, end, channels, _, x0, _, dy0, counts, x_steps, y_steps, _, _, sums0 = args
         x, dy, table, sums = (data_pointer(context, b, sig.args[i], args[i]) for i in (3, 5, 10, 11))
         x, dy, sums = offset(b, x, x0), offset(b, dy, dy0), offset(b, sums, sums0)
-        counts = cgutils.unpack_tuple(b, counts)
+        dtype, counts = sig.args[3].dtype, cgutils.unpack_tuple(b, counts)
         steps = [cgutils.unpack_tuple(b, x_steps), cgutils.unpack_tuple(b, y_steps)]
 
         def tile(rows: Any, number: int, lanes: _Lanes, k: Any) -> None:
@@ -196,25 +207,16 @@ def tap_sums(
                 inputs = [value for at in places for value in lanes.load(offset(b, pointers[0], at))]
                 return lanes.fma(inputs, gradient * number, totals)
 
-            start = [lanes.load(home)[0] for home in homes]
+            start = [v for home in homes for v in lanes.load(home)]
             totals = _nest(b, counts, [offset(b, x, k), offset(b, dy, k)], steps, start, output)
-            for total, home in zip(totals, homes, strict=True):
-                lanes.store([total], home)
+            for t, home in enumerate(homes):
+                lanes.store(totals[t * lanes.vectors : (t + 1) * lanes.vectors], home)
 
-        done = first
-        for number in TAPS:
-            begin, count = done, b.sdiv(b.sub(end, done), index(number))
+        def group(number: int, row: Any) -> None:
+            rows = offset(b, table, b.mul(row, index(2)))
+            _over_channels(b, dtype, channels, lambda lanes, k: tile(rows, number, lanes, k))
 
-            def block(i: Any, _: Values, begin: Any = begin, number: int = number) -> Values:
-                row = b.add(begin, b.mul(i, index(number)))
-                rows = offset(b, table, b.mul(row, index(2)))
-                _over_channels(
-                    b, sig.args[3].dtype, channels, 1, lambda lanes, k: tile(rows, number, lanes, k)
-                )
-                return []
-
-            _repeat(b, count, [], block)
-            done = b.add(begin, b.mul(count, index(number)))
+        _grouped(b, first, end, TAPS, group)
         return context.get_dummy_value()
 
     return signature, codegen
