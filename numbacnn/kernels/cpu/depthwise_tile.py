@@ -34,6 +34,9 @@ from .window import keep_rolled
 # Tiles of window_sums: so many outputs, leftovers in smaller ones, by so many vectors.  The largest has 8
 # sums and 2 weights in registers and reads inputs from memory: 10 loads for 8 multiply-adds.
 PIXELS, VECTORS = (4, 2, 1), 2
+SHARED = (
+    3  # taps in a row of the usual kernel; with stride and dilation 1 a tile loads 6 columns once, not 12
+)
 # Of tap_sums: so many taps by VECTORS, which with AVX2 is a line of the cache: where pixels lie a power of
 # two apart they push each other out of L1, and 9 taps by one vector, each line fetched twice, took twice the
 # time.
@@ -128,6 +131,64 @@ def _over_channels(b: ir.IRBuilder, dtype: Any, channels: Any, emit: Callable[[_
         emit(_Lanes(b, dtype, 1, left), b.sub(channels, left))
 
 
+class _Windows:
+    """The sums of a tile of neighbouring windows while their code is emitted."""
+
+    def __init__(
+        self, b: ir.IRBuilder, lanes: _Lanes, pixels: int, hop: Any, counts: Values, steps: list[Values]
+    ) -> None:
+        self.b, self.lanes, self.pixels = b, lanes, pixels
+        self.hop, self.counts, self.steps = hop, counts, steps
+
+    def sums_of(self, pixel: int) -> slice:
+        """Where the sums of a pixel are."""
+        return slice(pixel * self.lanes.vectors, (pixel + 1) * self.lanes.vectors)
+
+    def add_tap(self, pointers: Values, sums: Values) -> Values:
+        weights, new = self.lanes.load(pointers[1]), list(sums)
+        for p in range(self.pixels):
+            inputs = self.lanes.load(offset(self.b, pointers[0], self.b.mul(self.hop, index(p))))
+            at = self.sums_of(p)
+            new[at] = self.lanes.fma(inputs, weights, sums[at])
+        return new
+
+    def add_row(self, pointers: Values, sums: Values) -> Values:
+        """Add a row of SHARED taps, where the next output starts at the next tap: each input is read once."""
+        b, new = self.b, list(sums)
+        weights = [
+            self.lanes.load(offset(b, pointers[1], b.mul(self.steps[1][2], index(t)))) for t in range(SHARED)
+        ]
+        for column in range(self.pixels + SHARED - 1):
+            inputs = self.lanes.load(offset(b, pointers[0], b.mul(self.hop, index(column))))
+            for t in range(SHARED):
+                if 0 <= column - t < self.pixels:
+                    at = self.sums_of(column - t)
+                    new[at] = self.lanes.fma(inputs, weights[t], new[at])
+        return new
+
+    def add(self, pointers: Values, sums: Values) -> Values:
+        """Add all taps."""
+        b, counts, steps = self.b, self.counts, self.steps
+        if self.pixels < PIXELS[0]:
+            return _nest(b, counts, pointers, steps, sums, self.add_tap)
+        results, ends = [], []
+        shared = b.and_(
+            b.icmp_signed("==", counts[2], index(SHARED)), b.icmp_signed("==", self.hop, steps[0][2])
+        )
+        with b.if_else(shared) as (yes, no):
+            with yes:
+                results.append(_nest(b, counts[:2], pointers, steps, sums, self.add_row))
+                ends.append(b.block)
+            with no:
+                results.append(_nest(b, counts, pointers, steps, sums, self.add_tap))
+                ends.append(b.block)
+        phis = [b.phi(value.type) for value in sums]
+        for values, end in zip(results, ends, strict=True):
+            for phi, value in zip(phis, values, strict=True):
+                phi.add_incoming(value, end)
+        return phis
+
+
 @intrinsic
 def window_sums(
     typingctx, outputs, channels, x, x0, hop, w, w0, counts, x_steps, w_steps, bias, b0, y, y0, pitch
@@ -152,25 +213,16 @@ def window_sums(
         dtype, counts = sig.args[2].dtype, cgutils.unpack_tuple(b, counts)
         steps = [cgutils.unpack_tuple(b, x_steps), cgutils.unpack_tuple(b, w_steps)]
 
-        def tile(number: int, first: Any, lanes: _Lanes, k: Any) -> None:
+        def tile(pixels: int, first: Any, lanes: _Lanes, k: Any) -> None:
+            windows = _Windows(b, lanes, pixels, hop, counts, steps)
             source = offset(b, x, b.add(k, b.mul(first, hop)))
-            target = offset(b, y, b.add(k, b.mul(first, pitch)))
+            sums = windows.add([source, offset(b, w, k)], lanes.load(offset(b, bias, k)) * pixels)
+            for p in range(pixels):
+                target = offset(b, y, b.add(k, b.mul(b.add(first, index(p)), pitch)))
+                lanes.store(sums[windows.sums_of(p)], target)
 
-            def tap(pointers: Values, sums: Values) -> Values:
-                weights, new = lanes.load(pointers[1]), []
-                for p in range(number):
-                    inputs = lanes.load(offset(b, pointers[0], b.mul(hop, index(p))))
-                    new += lanes.fma(inputs, weights, sums[p * lanes.vectors : (p + 1) * lanes.vectors])
-                return new
-
-            start = lanes.load(offset(b, bias, k)) * number
-            sums = _nest(b, counts, [source, offset(b, w, k)], steps, start, tap)
-            for p in range(number):
-                values = sums[p * lanes.vectors : (p + 1) * lanes.vectors]
-                lanes.store(values, offset(b, target, b.mul(pitch, index(p))))
-
-        def group(number: int, first: Any) -> None:
-            _over_channels(b, dtype, channels, lambda lanes, k: tile(number, first, lanes, k))
+        def group(pixels: int, first: Any) -> None:
+            _over_channels(b, dtype, channels, lambda lanes, k: tile(pixels, first, lanes, k))
 
         _grouped(b, index(0), outputs, PIXELS, group)
         return context.get_dummy_value()
