@@ -11,9 +11,9 @@ import numpy as np
 from ...config import config
 from ...dims import ConvDims
 from ...epilogue import Activation
-from . import passes
+from . import depthwise, passes, small_product
 from .choice import Choice, choose
-from .finish import finish_arguments
+from .finish import finish, finish_arguments
 from .kept import constant
 
 
@@ -22,18 +22,40 @@ def _choose(dims: ConvDims, pass_: str, x: np.ndarray, kept: bool = False) -> Ch
     return choose(dims, pass_, passes.lanes_of(x), config.winograd and x.itemsize == 4, kept)
 
 
+def _products(dims: ConvDims, rows: int, *arrays: np.ndarray) -> list[np.ndarray]:
+    """The arrays of a convolution that is a plain product of some rows, as matrices; the kernel second."""
+    w = arrays[1].reshape(-1, dims.c_out)
+    return [arrays[0].reshape(rows, -1), w, *(a.reshape(rows, -1) for a in arrays[2:])]
+
+
 def _correlate(
     dims: ConvDims, backward: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray,
-    finish: passes.Finish | None = None,
+    after: passes.Finish | None = None,
 ) -> None:  # fmt: skip
+    """Write the forward pass or the data gradient, finished where there is something after it."""
     if dims.n == 0:
         return  # nothing to write
-    kept, finish = constant(w), finish or passes.AS_IT_IS[x.dtype]
+    kept = constant(w)
     choice = _choose(dims, "data" if backward else "forward", x, kept)
     if choice.algorithm == "winograd":
-        passes.winograd_correlation(dims, backward, choice.m, kept, x, w, b, finish, y)
+        passes.winograd_correlation(dims, backward, choice.m, kept, x, w, b, after or passes.as_it_is(x), y)
+        return
+    if choice.algorithm == "direct" or (backward and b is not None):
+        passes.direct_correlation(dims, backward, kept, x, w, b, after or passes.as_it_is(x), y)
+        return
+    if choice.algorithm == "depthwise":
+        if backward:
+            depthwise.depthwise_backward_data(dims, x, w, y)
+        else:
+            depthwise.depthwise_forward(dims, x, w, b, y)
     else:
-        passes.direct_correlation(dims, backward, kept, x, w, b, finish, y)
+        x, w, z = _products(dims, small_product.small_product_rows(dims), x, w, y)
+        if backward:
+            small_product.small_product_backward_data(x, w, z)
+        else:
+            small_product.small_product_forward(x, w, b, z)
+    if after is not None:
+        finish(y, after[1:])
 
 
 def conv_forward(
@@ -58,8 +80,8 @@ def conv_forward_fused(
     y: np.ndarray,  # (n, *out, c_out) written
 ) -> None:
     """``y = activation(scale conv(x, w) + b + residual)``, while results are in the cache."""
-    finish = (True, *finish_arguments(x.dtype, scale, b, residual, activation))
-    _correlate(dims, False, x, w, b if scale is None else None, y, finish)
+    after = (True, *finish_arguments(x.dtype, scale, b, residual, activation))
+    _correlate(dims, False, x, w, b if scale is None else None, y, after)
 
 
 def conv_backward_data(
@@ -99,5 +121,11 @@ def conv_backward_weights(
     choice = _choose(dims, "weights", x)
     if choice.algorithm == "winograd":
         passes.winograd_weights(dims, choice.m, x, dy, dw)
+    elif choice.algorithm == "depthwise":
+        depthwise.depthwise_backward_weights(dims, x, dy, dw)
+    elif choice.algorithm == "product":
+        rows = small_product.small_product_rows(dims)
+        a, w, b = _products(dims, rows, x, dw, dy)
+        small_product.small_product_backward_weights(a, b, w)
     else:
         passes.direct_weights(dims, x, dy, dw)

@@ -41,7 +41,7 @@ Values = list[Any]
 Tap = Callable[[Any, Any, Values], Values]
 
 
-def _keep_rolled(module: Any, branch: Any) -> None:
+def keep_rolled(module: Any, branch: Any) -> None:
     """Tell LLVM not to unroll the loop that ends here: windows are small, and compiling it takes longer."""
     disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
     loop = module.add_metadata([disable, ir.MetaDataString(module, branch.parent.name)])
@@ -61,7 +61,7 @@ def _repeat(b: ir.IRBuilder, count: Any, carried: Values, body: Callable[[Any, V
         phi.add_incoming(first, start)
         phi.add_incoming(value, b.block)
     done = b.function.append_basic_block("reduced")
-    _keep_rolled(b.module, b.cbranch(b.icmp_signed("<", following, count), loop, done))
+    keep_rolled(b.module, b.cbranch(b.icmp_signed("<", following, count), loop, done))
     b.position_at_end(done)
     return after
 
