@@ -16,6 +16,12 @@ from .outer import outer
 from .outer_plan import outer_plan
 from .plan import correlation_plan
 from .simd import VECTOR_BYTES
+from .small_product import (
+    small_product_backward_data,
+    small_product_backward_weights,
+    small_product_forward,
+    small_product_rows,
+)
 
 NS_PER_MAC = 0.012  # on one thread, for the choice between serial and parallel
 
@@ -42,7 +48,10 @@ def conv_forward(
     y: np.ndarray,  # (n, *out, c_out) written
 ) -> None:
     """``y[o, c] = b[c] + sum over taps t and inputs i of x[o*stride - pad + t*dilation, i] * w[t, i, c]``."""
-    _correlate(dims, False, x, w, b, y)
+    if rows := small_product_rows(dims):
+        small_product_forward(x.reshape(rows, -1), w.reshape(-1, dims.c_out), b, y.reshape(rows, -1))
+    else:
+        _correlate(dims, False, x, w, b, y)
 
 
 def conv_backward_data(
@@ -52,7 +61,10 @@ def conv_backward_data(
     dx: np.ndarray,  # (n, *in, c_in) written
 ) -> None:
     """``dx[p, i] = sum over c, o and t with o*stride - pad + t*dilation = p of dy[o, c] * w[t, i, c]``."""
-    _correlate(dims, True, dy, w, None, dx)
+    if rows := small_product_rows(dims):
+        small_product_backward_data(dy.reshape(rows, -1), w.reshape(-1, dims.c_out), dx.reshape(rows, -1))
+    else:
+        _correlate(dims, True, dy, w, None, dx)
 
 
 def conv_backward_weights(
@@ -64,6 +76,9 @@ def conv_backward_weights(
     """``dw[t, i, c] = sum over outputs o of x[o * stride - pad + t * dilation, i] * dy[o, c]``."""
     if dims.n == 0:
         dw.fill(0)
+        return
+    if rows := small_product_rows(dims):
+        small_product_backward_weights(x.reshape(rows, -1), dy.reshape(rows, -1), dw.reshape(-1, dims.c_out))
         return
     team = POOL.team(dims.macs * NS_PER_MAC)
     plan = outer_plan(dims, VECTOR_BYTES // x.itemsize, x.itemsize, team[1])

@@ -1,4 +1,8 @@
-"""The dense layer's three products on the CPU: convolutions of images of one pixel."""
+"""The dense layer's three products on the CPU.
+
+Of few samples they read or write the weights once, in their own order; of more they are convolutions of images
+of one pixel, through the register tile.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,12 @@ import numpy as np
 
 from ...dims import ConvDims
 from .conv import conv_backward_data, conv_backward_weights, conv_forward
+from .small_product import (
+    MOST_SAMPLES,
+    small_product_backward_data,
+    small_product_backward_weights,
+    small_product_forward,
+)
 
 
 @functools.lru_cache(maxsize=512)
@@ -22,7 +32,10 @@ def dense_forward(
     y: np.ndarray,  # (n, outputs) written
 ) -> None:
     """``y = x w + b``."""
-    conv_forward(_dims(x.shape[0], *w.shape), x, w, b, y)
+    if 0 < x.shape[0] <= MOST_SAMPLES:
+        small_product_forward(x, w, b, y)
+    else:
+        conv_forward(_dims(x.shape[0], *w.shape), x, w, b, y)
 
 
 def dense_backward_data(
@@ -31,7 +44,10 @@ def dense_backward_data(
     dx: np.ndarray,  # (n, inputs) written
 ) -> None:
     """``dx = dy w'``."""
-    conv_backward_data(_dims(dy.shape[0], *w.shape), dy, w, dx)
+    if 0 < dy.shape[0] <= MOST_SAMPLES:
+        small_product_backward_data(dy, w, dx)
+    else:
+        conv_backward_data(_dims(dy.shape[0], *w.shape), dy, w, dx)
 
 
 def dense_backward_weights(
@@ -40,4 +56,7 @@ def dense_backward_weights(
     dw: np.ndarray,  # (inputs, outputs) written
 ) -> None:
     """``dw = x' dy``."""
-    conv_backward_weights(_dims(x.shape[0], *dw.shape), x, dy, dw)
+    if 0 < x.shape[0] <= MOST_SAMPLES:
+        small_product_backward_weights(x, dy, dw)
+    else:
+        conv_backward_weights(_dims(x.shape[0], *dw.shape), x, dy, dw)
