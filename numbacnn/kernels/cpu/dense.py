@@ -1,7 +1,7 @@
 """The dense layer's three products on the CPU.
 
-Of few samples they read or write the weights once, in their own order; of more they are convolutions of images
-of one pixel, through the register tile.
+Of few samples they read or write the weights once, in their own order; of more they are convolutions of
+images of one pixel, through the register tile.
 """
 
 from __future__ import annotations

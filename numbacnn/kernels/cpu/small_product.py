@@ -19,8 +19,8 @@ from numbacnn._jit import jit, kernel, run, split
 from numbacnn.dims import ConvDims
 from numbacnn.memory import buffer_pool
 
-from .rows import CHAINS, DOT_ROWS, NARROW, OUTER_ROWS, SAMPLES, WIDE, dot_rows, outer_rows, sum_rows
 from .simd import VECTOR_BYTES
+from .small_tile import CHAINS, DOT_ROWS, NARROW, OUTER_ROWS, SAMPLES, WIDE, dot_rows, outer_rows, sum_rows
 from .tile import ADD, BIAS, ZERO
 
 #: Samples up to which these products are faster than the register tile.

@@ -142,8 +142,8 @@ def sum_rows(typingctx, samples, vectors, chains, x, inputs, s0, s1, at, j, high
 
     samples, vectors, chains: literals.  For ``samples`` samples s from s0 on, those from s1 on being the last
     one again, and ``vectors`` vectors of columns, or those below ``high``; ``chains`` rows are summed side by
-    side.  x (n, inputs) is read.  at: ``(w, outputs, row, stop, bias, y, base, mode)`` with w (inputs, outputs)
-    read and y, flat, written; mode: ZERO, BIAS (from ``bias[c]``) or ADD.
+    side.  x (n, inputs) is read.  at: ``(w, outputs, row, stop, bias, y, base, mode)`` with
+    w (inputs, outputs) read and y written; mode: ZERO, BIAS (from ``bias[c]``) or ADD.
     """
     intp = types.intp
     signature = types.void(samples, vectors, chains, x, intp, intp, intp, at, intp, intp)
@@ -198,9 +198,10 @@ def sum_rows(typingctx, samples, vectors, chains, x, inputs, s0, s1, at, j, high
 
 @intrinsic(prefer_literal=True)
 def dot_rows(typingctx, samples, dy, s0, s1, w, outputs, row, end, low, high, dx, inputs, mode):
-    """``dx[s, i] (+)= sum over j in low .. high of dy[s, j] * w[i, j]`` for DOT_ROWS[samples] rows i from row on.
+    """``dx[s, i] (+)= sum over j in low .. high of dy[s, j] * w[i, j]`` for some rows i from row on.
 
-    samples: a literal.  Samples from s1 on are the last one again, and so are rows from end on.
+    samples: a literal.  There are DOT_ROWS[samples] rows.  Samples from s1 on are the last one again, and so
+    are rows from end on.
     dy (n, outputs) and w (inputs, outputs) are read.  mode: ZERO or ADD.
     """
     intp = types.intp
