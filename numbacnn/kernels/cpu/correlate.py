@@ -89,7 +89,7 @@ def _pack_rows(w, start, pitch, count, valid, width, out, at):
 
 
 @jit
-def _pack_columns(w, start, pitch, count, valid, width, out, at):
+def pack_columns(w, start, pitch, count, valid, width, out, at):
     """Copy ``valid`` columns of ``count`` neighbouring weights, ``pitch`` apart, as rows: a transposition."""
     lanes = VECTOR_BYTES // w.itemsize
     for c0 in range(0, width, lanes):
@@ -142,7 +142,7 @@ def _pack_block(phase, weights, block, group, panel, width, valid, w, out, at):
             elif w_output == 1:
                 _pack_rows(w, start, w_input, count, valid, width, out, at)
             else:
-                _pack_columns(w, start, w_output, count, valid, width, out, at)
+                pack_columns(w, start, w_output, count, valid, width, out, at)
             at += count * width
             k += count
 
@@ -173,7 +173,7 @@ def _chore(slot, part, parts, x, w, work, phases, weights, blocks, chores):
 
 
 @inlined
-def _sweep(vectors, x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
+def sweep(vectors, x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
     """One panel, so many vectors wide, over some pixels of a part."""
     m = first
     while end - m >= ROWS:
@@ -233,12 +233,12 @@ def _part(slot, part, parts, x, w, bias, y, work, phases, pixels, places, taps, 
                 b0 = group * outputs + c0
                 source0, column0 = x0 + block[2], y0 + c0
                 if width > lanes:
-                    _sweep(
+                    sweep(
                         VECTORS, source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places,
                         bias, b0, mode, valid,
                     )  # fmt: skip
                 else:
-                    _sweep(
+                    sweep(
                         1, source, source0, pixels, m0, m1, taps, block, work, at, y, column0, places, bias,
                         b0, mode, valid,
                     )  # fmt: skip

@@ -23,8 +23,9 @@ from .simd import VECTOR_BYTES
 from .small_tile import CHAINS, DOT_ROWS, NARROW, OUTER_ROWS, SAMPLES, WIDE, dot_rows, outer_rows, sum_rows
 from .tile import ADD, BIAS, ZERO
 
-#: Samples up to which these products are faster than the register tile.
-MOST_SAMPLES = 8
+#: Samples up to which these products are faster than the register tile: of any matrix, and of one in L2.
+MOST_SAMPLES, MOST_SAMPLES_NEAR = 8, 16
+_NEAR = 1 << 18  # weights
 
 _PART = 131072  # bytes of weights per part: some microseconds
 _PARTS = 16  # more are not sought
@@ -44,6 +45,11 @@ _NS_PER_MAC = 0.03  # where samples are several
 _NO_BIAS = {np.dtype(t): np.zeros(0, t) for t in (np.float32, np.float64)}
 
 
+def is_small(n: int, weights: int) -> bool:
+    """Return whether a product of n samples with so many weights belongs here; at least one sample does."""
+    return 0 < n <= MOST_SAMPLES or (0 < n <= MOST_SAMPLES_NEAR and weights <= _NEAR)
+
+
 @functools.lru_cache(maxsize=1024)
 def small_product_rows(dims: ConvDims) -> int:
     """Return of how many samples the dense product is that a convolution is; 0: of too many, or it is none.
@@ -57,7 +63,7 @@ def small_product_rows(dims: ConvDims) -> int:
         rows = dims.n
     else:
         return 0
-    return rows if rows <= MOST_SAMPLES else 0
+    return rows if is_small(rows, prod(dims.kernel_shape)) else 0
 
 
 @jit
