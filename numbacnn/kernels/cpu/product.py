@@ -3,8 +3,8 @@
 A convolution's plan expects a kernel that is small beside the images.  Here the matrix is the large thing,
 and its rows lie pages apart: a panel as wide as the tile, packed by itself, would touch a page for each line.
 So a block of many panels is packed at once, some rows side by side, into the thread's scratch (Goto and van
-de Geijn, ACM TOMS 34(3), 2008).  Parts are ranges of samples and outputs.  No sum crosses parts, and the blocks
-of a sum are fixed: the same bits for any number of threads.
+de Geijn, ACM TOMS 34(3), 2008).  Parts are ranges of samples and outputs.  No sum crosses parts, and the
+blocks of a sum are fixed: the same bits for any number of threads.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def _sum_part(slot, part, parts, x, w, b, y, work, scratch, turned, tables):
             for c in range(low, high, full):
                 valid = high - c
                 sweep(
-                    VECTORS, x, first, pixels, strip, end, taps, block, work, panel, y, c, places, b, c, mode, valid
+                    VECTORS, x, first, pixels, strip, end, taps, block, work, panel, y, c, places, b, c, mode,
+                    valid,
                 )  # fmt: skip
                 panel += (count + 1) * full
 
@@ -112,8 +113,8 @@ def _outer_part(slot, part, parts, x, dy, dw, work, scratch, tables):
                 for c in range(low, high, full):
                     valid, place = high - c, row * outputs + c
                     tiles(
-                        VECTORS, u, u + 1, work, gathered, pixels, count, shifts[:tall], work, panel, dw, place,
-                        outputs, mode, valid,
+                        VECTORS, u, u + 1, work, gathered, pixels, count, shifts[:tall], work, panel, dw,
+                        place, outputs, mode, valid,
                     )  # fmt: skip
                     panel += (count + 1) * full
 
