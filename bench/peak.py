@@ -1,4 +1,4 @@
-"""The machine's peak of fused multiply-adds: a loop over registers alone, in LLVM IR.
+"""The machine's peaks: of fused multiply-adds, a loop over registers alone in LLVM IR, and of memory.
 
 What a kernel can at best reach, measured rather than derived from a data sheet's clock.
 """
@@ -17,6 +17,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from numbacnn._jit import jit, kernel, parts_for, run, split
 
 #: Independent sums: more than latency times units (4 x 2) of any CPU, few enough for 16 registers.
 CHAINS = 12
@@ -126,3 +128,48 @@ def fma_peak(lanes: int, threads: int = 1, seconds: float = 0.2) -> float:
 def machine_peak(threads: int = 1, seconds: float = 0.3) -> float:
     """The peak at the width that this process's machine code is fastest at."""
     return max(fma_peak(lanes, threads, seconds / len(WIDTHS)) for lanes in WIDTHS)
+
+
+PART = 16384  # elements
+_NS_PER_ELEMENT = 0.1
+
+
+@jit
+def _read_part(part, parts, x, sums):
+    lo, hi = split(part, parts, x.size)
+    x = x[lo:hi]
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i]
+    sums[part] = total
+
+
+@jit
+def _fill_part(part, parts, x, value):
+    lo, hi = split(part, parts, x.size)
+    x = x[lo:hi]
+    for i in range(x.size):
+        x[i] = value
+
+
+@kernel
+def _read(team, parts, x, sums):
+    run(team, _read_part, parts, (x, sums))
+
+
+@kernel
+def _fill(team, parts, x, value):
+    run(team, _fill_part, parts, (x, value))
+
+
+def reader(x: np.ndarray) -> Callable[[], Any]:
+    """What reads a flat array once, on numbacnn's threads: a sum."""
+    parts = parts_for(x.size, PART)
+    sums = np.empty(parts, x.dtype)
+    return lambda: _read(x.size * _NS_PER_ELEMENT, parts, x, sums)
+
+
+def filler(x: np.ndarray) -> Callable[[], Any]:
+    """What writes a flat array once, on numbacnn's threads."""
+    value = x.dtype.type(1)
+    return lambda: _fill(x.size * _NS_PER_ELEMENT, parts_for(x.size, PART), x, value)

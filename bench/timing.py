@@ -53,12 +53,13 @@ class Times:
         return {"seconds": self.median, "best": self.best, "quartiles": quartiles, "calls": self.calls}
 
 
-def keep_freed_pages() -> None:
-    """Start this program again with KEEP_PAGES in its environment, where malloc is glibc's."""
-    if not sys.platform.startswith("linux") or all(os.environ.get(k) == v for k, v in KEEP_PAGES.items()):
+def keep_freed_pages(**others: str) -> None:
+    """Start this program again with KEEP_PAGES, where malloc is glibc's, and others in its environment."""
+    settings = {**(KEEP_PAGES if sys.platform.startswith("linux") else {}), **others}
+    if all(os.environ.get(k) == v for k, v in settings.items()):
         return
     sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **KEEP_PAGES})
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **settings})
 
 
 def interleave(
@@ -108,13 +109,15 @@ def _processor() -> str:
 
 def environment(peer: str = "none") -> dict[str, Any]:
     """What a figure depends on: the processor, the versions, the settings."""
-    packages = ["numpy", "numba", "llvmlite", *([] if peer == "none" else [peer])]
+    packages = ["numpy", "numba", "llvmlite", *([peer] if peer == "torch" else [])]
     settings = [
         *KEEP_PAGES,
         "NUMBA_CPU_NAME",
         "NUMBA_CPU_FEATURES",
         "NUMBA_THREADING_LAYER",
         "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "OPENBLAS_CORETYPE",
     ]
     return {
         "processor": _processor(),

@@ -7,12 +7,11 @@ import sys
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from numbacnn import _jit
 from numbacnn.dims import ConvDims
 from numbacnn.kernels import reference
-from numbacnn.kernels.cpu import conv, dense, simd
+from numbacnn.kernels.cpu import conv, simd
 from numbacnn.kernels.cpu.choice import choose
 from tests.strategies import arrays, conv_cases, conv_transpose_cases, dtypes
 
@@ -140,23 +139,6 @@ def test_bits_do_not_depend_on_the_threads_or_the_run(x_shape, w_shape, options)
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
-
-
-@given(st.integers(0, 40), st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32 - 1), dtypes)
-def test_dense_products_are_the_references(samples, inputs, outputs, seed, dtype):
-    x, w, b, dy = arrays(
-        seed, (samples, inputs), (inputs, outputs), (outputs,), (samples, outputs), dtype=dtype
-    )
-    for name, shape, args in (
-        ("dense_forward", (samples, outputs), (x, w, b)),
-        ("dense_forward", (samples, outputs), (x, w, None)),
-        ("dense_backward_data", (samples, inputs), (dy, w)),
-        ("dense_backward_weights", (inputs, outputs), (x, dy)),
-    ):
-        got = run(getattr(dense, name), shape, dtype, *args)
-        expected = np.empty(shape)
-        getattr(reference, name)(*args, expected)
-        np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCE[np.dtype(dtype)] * 70 * 16)
 
 
 FAMILY = """

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from ...dims import ConvDims
 from .cut import round_up
+from .depthwise import is_depthwise
+from .small_product import small_product_rows
 from .tile import VECTORS
 
 PASSES = ("forward", "data", "weights")
@@ -22,12 +24,14 @@ DIRECT_SPEED, WINOGRAD_SPEED = 0.85, 0.8
 TILE_COST = {4: 420.0, 2: 180.0}
 KERNEL_COST = {4: 260.0, 2: 120.0}
 LEAST_GAIN = 1.1
+# Bound by memory: a multiply-add per weight read, and few per input.
+PRODUCT_SPEED, DEPTHWISE_SPEED = 0.5, 0.25
 
 
 class Choice(NamedTuple):
     """An algorithm, and what it is predicted to cost."""
 
-    algorithm: str  # "direct" or "winograd"
+    algorithm: str  # "direct", "winograd", "depthwise" or "product"
     m: int  # outputs of a tile along an axis, where the algorithm has tiles
     cost: float  # vector multiply-adds
     least: float  # those of the direct method, without any loss
@@ -86,8 +90,12 @@ def direct_cost(dims: ConvDims, pass_: str, lanes: int) -> float:
 @functools.lru_cache(maxsize=4096)
 def choose(dims: ConvDims, pass_: str, lanes: int, winograd: bool, kept: bool = False) -> Choice:
     """Choose the algorithm of a pass: ``winograd`` says whether Winograd's method is allowed."""
-    direct = direct_cost(dims, pass_, lanes)
     least = dims.macs / lanes
+    if small_product_rows(dims):
+        return Choice("product", 0, dims.macs / PRODUCT_SPEED, least)
+    if is_depthwise(dims):
+        return Choice("depthwise", 0, least / DEPTHWISE_SPEED, least)
+    direct = direct_cost(dims, pass_, lanes)
     choices = [Choice("direct", 0, direct, least)]
     if winograd and winograd_fits(dims):
         for m in (4, 2):

@@ -92,7 +92,7 @@ def _pack_rows(w, start, pitch, count, valid, width, out, at):
 
 
 @jit
-def _pack_columns(w, start, pitch, count, valid, width, out, at):
+def pack_columns(w, start, pitch, count, valid, width, out, at):
     """Copy ``valid`` columns of ``count`` neighbouring weights, ``pitch`` apart, as rows: a transposition."""
     lanes = VECTOR_BYTES // w.itemsize
     for c0 in range(0, width, lanes):
@@ -145,7 +145,7 @@ def _pack_block(phase, weights, block, group, panel, width, valid, w, out, at):
             elif w_output == 1:
                 _pack_rows(w, start, w_input, count, valid, width, out, at)
             else:
-                _pack_columns(w, start, w_output, count, valid, width, out, at)
+                pack_columns(w, start, w_output, count, valid, width, out, at)
             at += count * width
             k += count
 
@@ -202,7 +202,7 @@ def _chore(slot, part, parts, x, w, packed, work, phases, weights, blocks, chore
 
 
 @inlined
-def _sweep(vectors, x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
+def sweep(vectors, x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
     """One panel, so many vectors wide, over some pixels of a part."""
     m = first
     while end - m >= ROWS:
@@ -235,11 +235,11 @@ def _panel(
     valid = phase[plan.OUTPUTS] - c0
     b0, x0, y0 = group * phase[plan.OUTPUTS] + c0, x0 + block[2], y0 + c0
     if panel_width(valid, lanes) > lanes:
-        _sweep(
+        sweep(
             VECTORS, x, x0, pixels, m0, m1, taps, block, kernel, at, y, y0, places, bias, b0, mode, valid
         )  # fmt: skip
     else:
-        _sweep(1, x, x0, pixels, m0, m1, taps, block, kernel, at, y, y0, places, bias, b0, mode, valid)
+        sweep(1, x, x0, pixels, m0, m1, taps, block, kernel, at, y, y0, places, bias, b0, mode, valid)
 
 
 @jit

@@ -1,18 +1,20 @@
-"""The dense layer's three products on the CPU: convolutions of images of one pixel."""
+"""The dense layer's three products on the CPU.
+
+Of few samples they read or write the weights once, in their own order (``small_product``); of more they go
+through the register tile (``product``).
+"""
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
-from ...dims import ConvDims
-from .conv import conv_backward_data, conv_backward_weights, conv_forward
-
-
-@functools.lru_cache(maxsize=512)
-def _dims(samples: int, inputs: int, outputs: int) -> ConvDims:
-    return ConvDims(samples, inputs, outputs, (1, 1), (1, 1), (1, 1), (1, 1), (0, 0), (0, 0), 1)
+from .product import product_backward_data, product_backward_weights, product_forward
+from .small_product import (
+    is_small,
+    small_product_backward_data,
+    small_product_backward_weights,
+    small_product_forward,
+)
 
 
 def dense_forward(
@@ -22,7 +24,10 @@ def dense_forward(
     y: np.ndarray,  # (n, outputs) written
 ) -> None:
     """``y = x w + b``."""
-    conv_forward(_dims(x.shape[0], *w.shape), x, w, b, y)
+    if is_small(x.shape[0], w.size):
+        small_product_forward(x, w, b, y)
+    elif x.shape[0]:
+        product_forward(x, w, b, y)
 
 
 def dense_backward_data(
@@ -31,7 +36,10 @@ def dense_backward_data(
     dx: np.ndarray,  # (n, inputs) written
 ) -> None:
     """``dx = dy w'``."""
-    conv_backward_data(_dims(dy.shape[0], *w.shape), dy, w, dx)
+    if is_small(dy.shape[0], w.size):
+        small_product_backward_data(dy, w, dx)
+    elif dy.shape[0]:
+        product_backward_data(dy, w, dx)
 
 
 def dense_backward_weights(
@@ -40,4 +48,9 @@ def dense_backward_weights(
     dw: np.ndarray,  # (inputs, outputs) written
 ) -> None:
     """``dw = x' dy``."""
-    conv_backward_weights(_dims(x.shape[0], *dw.shape), x, dy, dw)
+    if is_small(x.shape[0], dw.size):
+        small_product_backward_weights(x, dy, dw)
+    elif x.shape[0]:
+        product_backward_weights(x, dy, dw)
+    else:
+        dw.fill(0)

@@ -21,9 +21,10 @@ import numpy as np
 
 from ..._native import Flat
 from ...dims import ConvDims, Sizes
+from .cut import even, round_up
 from .depthwise_tile import PIXELS, VECTORS
 from .phases import Axis, backward_axes, forward_axis
-from .plan import even, integers, round_up
+from .plan import integers
 
 _PLANS = 1024  # kept
 _BLOCK_VECTORS = 16  # in a block of pixels, at most

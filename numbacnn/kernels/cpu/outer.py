@@ -36,7 +36,7 @@ def _gather(x, x0, pixels, count, inputs, out, at):
 
 
 @inlined
-def _tiles(vectors, u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
+def tiles(vectors, u0, u1, x, x0, pixels, count, shifts, dy, dy0, dw, dw0, pitch, mode, valid):
     """Tiles u0 .. u1 of the gradient's rows, a panel of so many vectors wide."""
     rows = shifts.size
     full = rows // ROWS
@@ -91,12 +91,12 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, ga
                 u0, u1 = row[outer_plan.UNIT_FIRST], row[outer_plan.UNIT_END]
                 column0 = out0 + group * outputs + c0
                 if width > lanes:
-                    _tiles(
+                    tiles(
                         VECTORS, u0, u1, source, x0, windows, count, shifts, work, panel_at, out, column0,
                         pitch, mode, valid,
                     )  # fmt: skip
                 else:
-                    _tiles(
+                    tiles(
                         1, u0, u1, source, x0, windows, count, shifts, work, panel_at, out, column0, pitch,
                         mode, valid,
                     )  # fmt: skip

@@ -44,7 +44,12 @@ def lanes_of(array: np.ndarray) -> int:
 
 
 Finish = tuple[Any, ...]  # whether to, and the arguments of `finish_run`
-AS_IT_IS = {t: (False, *finish_arguments(t, None, None, None, None)) for t in _NO_BIAS}
+_AS_IT_IS = {t: (False, *finish_arguments(t, None, None, None, None)) for t in _NO_BIAS}
+
+
+def as_it_is(x: np.ndarray) -> Finish:
+    """Return what finishes nothing, for arrays of this dtype."""
+    return _AS_IT_IS[x.dtype]
 
 
 def _run(

@@ -110,13 +110,24 @@ def store(b: ir.IRBuilder, value: Any, pointer: Any) -> None:
     b.store(value, b.bitcast(pointer, value.type.as_pointer())).align = _alignment(value.type)
 
 
+def number(b: ir.IRBuilder, pointer: Any) -> Any:
+    """Read one number."""
+    value = b.load(pointer)
+    value.align = 4 if value.type == ir.FloatType() else 8
+    return value
+
+
+def set_number(b: ir.IRBuilder, value: Any, pointer: Any) -> None:
+    """Write one number."""
+    b.store(value, pointer).align = 4 if value.type == ir.FloatType() else 8
+
+
 def splat(b: ir.IRBuilder, vector: ir.VectorType, pointer: Any) -> Any:
     """Read one number into every lane."""
-    number = b.load(pointer)
-    number.align = _alignment(vector)
     undefined = ir.Constant(vector, ir.Undefined)
     lane0 = ir.Constant(ir.VectorType(LANE, vector.count), [0] * vector.count)
-    return b.shuffle_vector(b.insert_element(undefined, number, ir.Constant(LANE, 0)), undefined, lane0)
+    first = b.insert_element(undefined, number(b, pointer), ir.Constant(LANE, 0))
+    return b.shuffle_vector(first, undefined, lane0)
 
 
 def fma(b: ir.IRBuilder, x: Any, y: Any, z: Any) -> Any:
@@ -193,6 +204,26 @@ def transposed(b: ir.IRBuilder, rows: list) -> list:
         rows = _interleave(b, rows, block)
         block *= 2
     return rows
+
+
+def lane_sums(b: ir.IRBuilder, rows: list) -> list:
+    """Return vectors that hold, in order, the sums over the lanes of each row; zeros where rows end."""
+    lanes, results = rows[0].type.count, []
+    shuffle = ir.VectorType(LANE, lanes)
+    for first in range(0, len(rows), lanes):
+        square = rows[first : first + lanes]
+        square += [zeros(rows[0].type)] * (lanes - len(square))
+        block = 1
+        while block < lanes:  # a transposition whose halves are added: half as many vectors after each stage
+            low = [i if not i // block % 2 else lanes + i - block for i in range(lanes)]
+            high = [i + block if not i // block % 2 else lanes + i for i in range(lanes)]
+            square = [
+                b.fadd(*(b.shuffle_vector(x, y, ir.Constant(shuffle, half)) for half in (low, high)))
+                for x, y in zip(square[::2], square[1::2], strict=True)
+            ]
+            block *= 2
+        results += square
+    return results
 
 
 @intrinsic
