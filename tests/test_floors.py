@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "numbacnn"
 # From the ground up; a unit is a module or a package. On one floor a unit may import those to its left.
 FLOORS = [
     ["errors", "config", "memory", "_deferred", "_native", "_compile", "_threads", "_jit"],
-    ["dims", "memory"],
+    ["dims", "memory", "pool_dims"],
     ["kernels.reference", "kernels.cpu"],
     ["tensor"],
     ["functional"],

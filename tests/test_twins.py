@@ -8,7 +8,17 @@ import pytest
 from numbacnn.kernels import reference
 
 KERNELS = Path(__file__).parent.parent / "numbacnn" / "kernels"
-TWINS = ["conv", "dense", "elementwise", "pool", "softmax", "update"]
+TWINS = [
+    "conv",
+    "dense",
+    "elementwise",
+    "lp_pool",
+    "pool",
+    "softmax",
+    "unpool",
+    "update",
+    "weighted_pool",
+]
 
 
 def signatures(path: Path) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from numbacnn.kernels import reference
 from tests.functional.comparing import assert_matches, reference_of
 from tests.strategies import arrays, dtypes, pool_cases
 
-images = pool_cases(ranks=(2,), most_channels=40)
+images = pool_cases(most_channels=40)
 
 
 @given(images, dtypes, st.sampled_from(["random", "ties", "nan"]))
@@ -37,11 +37,11 @@ def test_average_pooling_and_its_gradient_are_the_references(case, dtype, count_
     dims = case.dims
     x, dy = arrays(case.seed, dims.input_shape, dims.output_shape, dtype=dtype)
     expected = np.full(dims.output_shape, np.nan)
-    reference.avg_pool_forward(dims, x, expected, count_include_pad)
+    reference.avg_pool_forward(dims, x, expected, count_include_pad, 0.0)
     y = functional.avg_pool_forward(x, **case.options, count_include_pad=count_include_pad)
     assert_matches(y, expected, dtype, x)
     expected = np.full(dims.input_shape, np.nan)
-    reference.avg_pool_backward(dims, dy, expected, count_include_pad)
+    reference.avg_pool_backward(dims, dy, expected, count_include_pad, 0.0)
     dx = functional.avg_pool_backward(dy, x.shape, **case.options, count_include_pad=count_include_pad)
     assert_matches(dx, expected, dtype, np.abs(dy) * np.prod(dims.k_))
 
@@ -53,7 +53,13 @@ FORWARD = [functional.max_pool_forward, functional.avg_pool_forward]
 @pytest.mark.parametrize(
     ("error", "shape", "kernel", "options", "says"),
     [
-        (ShapeError, (7, 7, 4), 2, {}, "expected images (n, height, width, channels), got 3 axes"),
+        (
+            ShapeError,
+            (7, 4),
+            2,
+            {},
+            "expected an input (n, *spatial, channels) with 1 to 3 spatial axes, got 2 axes",
+        ),
         (ShapeError, (1, 7, 0, 4), 2, {}, "positive sizes, got (1, 7, 0, 4)"),
         (ShapeError, (1, 7, 7, 0), 2, {}, "positive sizes"),
         (ShapeError, (1, 7, 2, 4), 3, {}, "expected a padded input of at least (3, 3) pixels"),
@@ -95,5 +101,5 @@ def test_gradients_refuse_what_the_forward_pass_cannot_have_returned():
         functional.max_pool_backward(y, x, half, 2)
     with pytest.raises(DTypeError, match="expected the output gradient of float32 or float64"):
         functional.avg_pool_backward(y.astype(int), x.shape, 2)
-    with pytest.raises(ShapeError, match="expected images"):
-        functional.avg_pool_backward(y, (4, 4, 3), 2)
+    with pytest.raises(ShapeError, match="1 to 3 spatial axes"):
+        functional.avg_pool_backward(y, (4, 3), 2)
