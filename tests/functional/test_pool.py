@@ -46,6 +46,38 @@ def test_average_pooling_and_its_gradient_are_the_references(case, dtype, count_
     assert_matches(dx, expected, dtype, np.abs(dy) * np.prod(dims.k_))
 
 
+@given(images, st.floats(0.5, 40))
+def test_a_divisor_takes_the_place_of_the_count(case, divisor):
+    x, dy = arrays(case.seed, case.dims.input_shape, case.dims.output_shape)
+    expected = np.full(case.dims.output_shape, np.nan)
+    reference.avg_pool_forward(case.dims, x, expected, True, divisor)
+    y = functional.avg_pool_forward(x, **case.options, count_include_pad=True, divisor_override=divisor)
+    assert_matches(y, expected, np.float64, x * 100)
+    dx = functional.avg_pool_backward(dy, x.shape, **case.options, divisor_override=divisor)
+    assert np.vdot(x, dx) == pytest.approx(np.vdot(y, dy), abs=1e-9)
+
+
+@given(images, dtypes)
+def test_indices_are_the_places_of_the_maxima(case, dtype):
+    (x,) = arrays(case.seed, case.dims.input_shape, dtype=dtype)
+    y, indices = functional.max_pool_forward(x, **case.options, return_indices=True)
+    assert indices.dtype == np.int64
+    assert indices.shape == y.shape
+    pixels = x.reshape(len(x), int(np.prod(case.dims.in_)), x.shape[-1])
+    flat = indices.numpy().reshape(len(x), int(np.prod(case.dims.out_)), x.shape[-1])
+    found = np.take_along_axis(pixels, flat, axis=1)
+    np.testing.assert_array_equal(found.reshape(y.shape), y.numpy())
+    np.testing.assert_array_equal(y.numpy(), functional.max_pool_forward(x, **case.options).numpy())
+
+
+@pytest.mark.parametrize("divisor", [0, -1, np.nan, np.inf, "2"])
+def test_divisors_refused(divisor):
+    with pytest.raises(ArgumentError, match="down: expected divisor_override as a finite number above 0"):
+        functional.avg_pool_forward(np.ones((1, 4, 1)), 2, divisor_override=divisor, name="down")
+    with pytest.raises(ArgumentError, match="expected divisor_override"):
+        functional.avg_pool_backward(np.ones((1, 2, 1)), (1, 4, 1), 2, divisor_override=divisor)
+
+
 FORWARD = [functional.max_pool_forward, functional.avg_pool_forward]
 
 
