@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import floor, isfinite
 from typing import Any, NamedTuple
@@ -150,11 +151,12 @@ def fractional_starts(size: int, out: int, sample: float, kernel: int | None) ->
         floors in the place of ceilings.
 
     """
+    u = Fraction(sample)  # exact: rounded products could give an empty window
     if kernel is None:
-        step = size / out
-        return tuple(floor((i + sample) * step) - floor(sample * step) for i in range(out))
-    step = (size - kernel) / (out - 1) if out > 1 else 0.0
-    return (*(floor((i + sample) * step) - floor(sample * step) for i in range(out - 1)), size - kernel)
+        step = Fraction(size, out)
+        return tuple(floor((i + u) * step) - floor(u * step) for i in range(out))
+    step = Fraction(size - kernel, max(1, out - 1))
+    return (*(floor((i + u) * step) - floor(u * step) for i in range(out - 1)), size - kernel)
 
 
 @lru_cache(_CACHED, typed=True)
