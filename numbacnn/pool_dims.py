@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import floor, isfinite
 from typing import Any, NamedTuple
@@ -151,12 +150,11 @@ def fractional_starts(size: int, out: int, sample: float, kernel: int | None) ->
         floors in the place of ceilings.
 
     """
-    u = Fraction(sample)  # exact: rounded products could give an empty window
-    if kernel is None:
-        step = Fraction(size, out)
-        return tuple(floor((i + u) * step) - floor(u * step) for i in range(out))
-    step = Fraction(size - kernel, max(1, out - 1))
-    return (*(floor((i + u) * step) - floor(u * step) for i in range(out - 1)), size - kernel)
+    u, whole = sample.as_integer_ratio()  # exact: rounded products could give an empty window
+    span, steps = (size, out) if kernel is None else (size - kernel, max(1, out - 1))
+    first = u * span // (whole * steps)
+    starts = tuple((i * whole + u) * span // (whole * steps) - first for i in range(steps))
+    return starts if kernel is None else (*starts[: out - 1], size - kernel)
 
 
 @lru_cache(_CACHED, typed=True)

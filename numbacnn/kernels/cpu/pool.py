@@ -15,7 +15,7 @@ from numbacnn.pool_dims import PoolGeometry
 from .pool_plan import Rule, fronts, passes, routes
 from .reduction import lanes_of, reduce_max, reduce_sum
 from .simd import zero_run
-from .window import find_taps, route_taps
+from .window import find_taps, group_at, route_taps
 
 __all__ = [
     "avg_pool_backward",
@@ -39,17 +39,11 @@ def _clear(dx, image, plane, line, depth0, depth1, row0, row1):
 @jit
 def _route_row(x, y, dy, dx, x_row, y_row, depths, rows, own, groups, sizes):
     """Add the gradients of a row of windows, of so many depths and rows of taps."""
-    _, _, _, _, _, depth_step, row_step, step, apart = sizes
+    depth_step, row_step, step, apart = sizes[5:]
     for g in range(groups.shape[0]):
-        target, at, length = y_row + groups[g, 0], x_row + groups[g, 1], groups[g, 4]
-        window = (depths, depth_step, rows, row_step, groups[g, 2], step)
-        hop, pitch, active, drop, advance = (
-            groups[g, 5],
-            groups[g, 6],
-            groups[g, 7],
-            groups[g, 8],
-            groups[g, 9],
-        )
+        target, at, columns, _, length, hop, pitch, active, drop, advance = group_at(groups, g)
+        target, at = target + y_row, at + x_row
+        window = (depths, depth_step, rows, row_step, columns, step)
         for k in range(0, length, advance):
             shape = (hop, pitch, active, length - k, drop)
             route_taps(x, y, dy, dx, at + k, window, own, apart, target + k, shape)
@@ -58,7 +52,7 @@ def _route_row(x, y, dy, dx, x_row, y_row, depths, rows, own, groups, sizes):
 @jit
 def _route_part(part, parts, x, y, dy, dx, tables):
     sizes, depths, depth_visits, rows, row_visits, groups = tables
-    images, size, y_size, plane, line = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+    images, size, y_size, plane, line = sizes[:5]
     first, end = split(part, parts, images * depths.shape[0] * rows.shape[0])
     for i in range(first, end):
         above = i // rows.shape[0]
@@ -85,22 +79,8 @@ def _route_part(part, parts, x, y, dy, dx, tables):
 @jit
 def _find_part(part, parts, x, y, indices, tables):
     sizes, depths, rows, groups = tables
-    images, size, y_size, depth_step, row_step, step = (
-        sizes[0],
-        sizes[1],
-        sizes[2],
-        sizes[3],
-        sizes[4],
-        sizes[5],
-    )
-    depth_pixels, row_pixels, pixels, plane, line, c = (
-        sizes[6],
-        sizes[7],
-        sizes[8],
-        sizes[9],
-        sizes[10],
-        sizes[11],
-    )
+    images, size, y_size, depth_step, row_step, step = sizes[:6]
+    depth_pixels, row_pixels, pixels, plane, line, c = sizes[6:]
     first, end = split(part, parts, images * depths.shape[0] * rows.shape[0])
     for i in range(first, end):
         above = i // rows.shape[0]
@@ -110,16 +90,10 @@ def _find_part(part, parts, x, y, indices, tables):
         x_row = image * size + depths[depth, 1] + rows[row, 1]
         number = depths[depth, 2] * plane + rows[row, 2] * line
         for g in range(groups.shape[0]):
-            target, at, length = y_row + groups[g, 0], x_row + groups[g, 1], groups[g, 4]
-            window = (depths[depth, 3], depth_step, rows[row, 3], row_step, groups[g, 2], step)
-            numbers = (number + groups[g, 1] // c, depth_pixels, row_pixels, pixels, groups[g, 3])
-            hop, pitch, active, drop, advance = (
-                groups[g, 5],
-                groups[g, 6],
-                groups[g, 7],
-                groups[g, 8],
-                groups[g, 9],
-            )
+            target, at, columns, between, length, hop, pitch, active, drop, advance = group_at(groups, g)
+            numbers = (number + at // c, depth_pixels, row_pixels, pixels, between)
+            target, at = target + y_row, at + x_row
+            window = (depths[depth, 3], depth_step, rows[row, 3], row_step, columns, step)
             for k in range(0, length, advance):
                 shape = (hop, pitch, active, length - k, drop)
                 find_taps(x, y, at + k, window, numbers, indices, target + k, shape)

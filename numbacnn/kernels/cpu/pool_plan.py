@@ -27,6 +27,7 @@ Table = list[tuple[int, ...]]
 
 _GRAIN = 16384  # elements of the larger side per part: some microseconds
 _SEGMENT = 4096  # elements of a row at a time, so that they stay in L1 between the passes
+_AT_ONCE = 16  # taps of a box: more are too many streams
 _HALO = 8  # a band has this many times the windows that reach into it from the band above
 _PLANS = 1024  # kept: more than the pooling layers of a process times their batch sizes
 _UNIT = Axis(1, 1, 1, (Span(0, 1, 0, 1),))
@@ -95,8 +96,8 @@ class _Entries:
     """The lists of sources and weights of all axes, one after another."""
 
     def __init__(self) -> None:
-        self.places: list[int] = []
-        self.weights: list[float] = []
+        self.places = [0]  # entry 0 stands for an axis that is done
+        self.weights = [1.0]
         self._known: dict[tuple, tuple[int, int]] = {}
 
     def add(self, sources: Sequence[tuple[int, float]]) -> tuple[int, int]:
@@ -206,17 +207,30 @@ def _chunks(matrix: Matrix, c: int, lanes: int, step: int, entries: _Entries) ->
     return chunks, groups, max(chunk[3] for chunk in chunks)
 
 
+def _is_at_once(matrices: list[Matrix], sources: float, c: int, lanes: int) -> bool:
+    """Whether the taps of a box at once cost less than those of its rows first and its columns then.
+
+    Counted in vectors per target column, of which there are so many source columns; the first pass has full
+    vectors, the others those that the channels of a pixel need.
+    """
+    rows, columns = (sum(map(len, m)) / len(m) for m in (matrices[0], matrices[2]))
+    rows *= sum(map(len, matrices[1])) / len(matrices[1])
+    filled = c / (-(-c // lanes) * lanes)
+    taps = rows * columns
+    return taps <= _AT_ONCE and taps <= (rows + 1) * sources * filled + columns
+
+
 @lru_cache(_PLANS)
 def passes(
     dims: PoolGeometry, lanes: int, rules: tuple[Rule, ...], transposed: bool, dtype: np.dtype
 ) -> Passes:
     """The tables of a reduction by matrices of these rules, one per spatial axis.
 
-    Its tables are the sizes (images, elements of an image of the source and of the target, longest segment),
-    and with a row per depth or row of the target (first and end entry, place in the target), per chunk of a
-    row (first and end group, first element and elements of the source, the same of the target), per group of
-    columns (place in the target and the source, first and end entry, length, hop, pitch, active, drop,
-    advance), and per entry its place in the source and its weight.
+    Its tables are the sizes (images, elements of an image of the source and of the target, longest segment,
+    whether all taps of a box are met at once), and with a row per depth or row of the target (first and end
+    entry, place in the target), per chunk of a row (first and end group, first element and elements of the
+    source, the same of the target), per group of columns (place in the target and the source, first and end
+    entry, length, hop, pitch, active, drop, advance), and per entry its place in the source and its weight.
     """
     three = _three(dims)
     matrices = [
@@ -241,7 +255,8 @@ def passes(
         (*entries.add([(p * line, w) for p, w in row]), i * target_line) for i, row in enumerate(matrices[1])
     ]
     chunks, groups, segment = _chunks(matrices[2], c, lanes, step, entries)
-    sizes = (dims.n, source, target, segment)
+    at_once = _is_at_once(matrices, sum(chunk[3] for chunk in chunks) / (len(matrices[2]) * c), c, lanes)
+    sizes = (dims.n, source, target, segment, int(at_once))
     tables = (*(np.array(table, np.int64) for table in (depths, rows, chunks, groups, entries.places)),)
     units = dims.n * len(depths) * len(rows) * len(chunks)
     weights = np.array(entries.weights, dtype)

@@ -1,8 +1,8 @@
 """Sums and maxima over pooling windows, axis by axis: the loops around the groups of `window`.
 
-A piece of a row of the target is made in two passes.  The first reduces over depths and rows: whole runs of a
-row of the source, so vectors are full however few the channels; its result stays in L1.  The second reduces
-that over columns.  Nine taps of a 3 x 3 window are six that way, 27 of a 3 x 3 x 3 window twelve.
+A piece of a row of the target is made in two passes, unless windows are small and
+overlap little.  The first reduces over depths and rows: whole runs of a row of the source, so vectors are
+full however few the channels; its result stays in L1.  The second reduces that over columns.  Nine taps of a 3 x 3 window are six that way, 27 of a 3 x 3 x 3 window twelve.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..._threads import POOL
 from ...memory import buffer_pool
 from .pool_plan import Passes
 from .simd import VECTOR_BYTES
-from .window import GROUP, max_taps, sum_magnitudes, sum_squares, sum_taps
+from .window import GROUP, either, group_at, max_taps, sum_magnitudes, sum_squares, sum_taps
 
 _ROWS = 8  # rows at a time: so many streams, rather than one number of each of hundreds
 
@@ -34,98 +34,99 @@ def locate(unit, depths, rows, chunks):
 
 
 @jit
-def _max_columns(x, at, y, target, first, end, groups, places):
-    for g in range(first, end):
-        goal, start, length = target + groups[g, 0], at + groups[g, 1], groups[g, 4]
-        hop, pitch, active, drop, advance = (
-            groups[g, 5],
-            groups[g, 6],
-            groups[g, 7],
-            groups[g, 8],
-            groups[g, 9],
-        )
+def _max_columns(x, at, first, end, carry, y, target, begin, done, groups, places):
+    for g in range(begin, done):
+        goal, start, inner, inner_end, length, hop, pitch, active, drop, advance = group_at(groups, g)
+        goal, start, ranges = goal + target, start + at, (first, end, inner, inner_end)
         for k in range(0, length, advance):
             shape = (hop, pitch, active, length - k, drop)
-            max_taps(x, start + k, places, groups[g, 2], groups[g, 3], False, y, goal + k, shape)
+            max_taps(x, start + k, places, ranges, carry, y, goal + k, shape)
 
 
 @jit
-def _sum_columns(x, at, factor, y, target, first, end, groups, places, weights, empty):
-    for g in range(first, end):
-        goal, start, length = target + groups[g, 0], at + groups[g, 1], groups[g, 4]
-        hop, pitch, active, drop, advance = (
-            groups[g, 5],
-            groups[g, 6],
-            groups[g, 7],
-            groups[g, 8],
-            groups[g, 9],
-        )
-        begin, done = groups[g, 2], groups[g, 3]
-        if empty:
-            done = begin
+def _sum_columns(x, at, first, end, factor, carry, y, target, begin, done, groups, places, weights):
+    for g in range(begin, done):
+        goal, start, inner, inner_end, length, hop, pitch, active, drop, advance = group_at(groups, g)
+        goal, start, ranges = goal + target, start + at, (first, end, inner, inner_end)
         for k in range(0, length, advance):
             shape = (hop, pitch, active, length - k, drop)
-            sum_taps(x, start + k, places, weights, begin, done, factor, False, y, goal + k, shape)
+            sum_taps(x, start + k, places, weights, ranges, factor, carry, y, goal + k, shape)
 
 
 @jit
 def max_unit(unit, slot, x, y, work, tables):
     """Write one unit of y."""
     sizes, depths, rows, chunks, groups, places, weights = tables
-    _, source, goal, segment = sizes
+    _, source, goal, segment, at_once = sizes
     image, depth, row, chunk = locate(unit, depths, rows, chunks)
     d0, d1, r0, r1 = depths[depth, 0], depths[depth, 1], rows[row, 0], rows[row, 1]
     first, end, low, length = chunks[chunk, 0], chunks[chunk, 1], chunks[chunk, 2], chunks[chunk, 3]
     target = image * goal + depths[depth, 2] + rows[row, 2]
-    if (d1 - d0) * (r1 - r0) == 1:
-        at = image * source + places[d0] + places[r0]
-        _max_columns(x, at, y, target, first, end, groups, places)
-        return
-    lanes = VECTOR_BYTES // x.itemsize
-    line, carry = slot * segment, False
+    at, lanes, carry = image * source, VECTOR_BYTES // x.itemsize, False
+    whole = at_once or (d1 - d0) * (r1 - r0) == 1
+    if not whole:
+        line = slot * segment
+        for d in range(d0, d1):
+            start = at + places[d] + low
+            for r in range(r0, r1, _ROWS):
+                ranges = (r, min(r + _ROWS, r1), 0, 1)
+                for k in range(0, length, GROUP * lanes):
+                    shape = (lanes, lanes, GROUP, length - k, lanes)
+                    max_taps(x, start + k, places, ranges, carry, work, line + k, shape)
+                carry = True
+        at, d0, d1, r0, r1 = line - low, 0, 1, 0, 1
+    values = either(whole, x, work)
     for d in range(d0, d1):
-        at = image * source + places[d] + low
-        for r in range(r0, r1, _ROWS):
-            last = min(r + _ROWS, r1)
-            for k in range(0, length, GROUP * lanes):
-                shape = (lanes, lanes, GROUP, length - k, lanes)
-                max_taps(x, at + k, places, r, last, carry, work, line + k, shape)
-            carry = True
-    _max_columns(work, line - low, y, target, first, end, groups, places)
+        _max_columns(values, at + places[d], r0, r1, d > d0, y, target, first, end, groups, places)
 
 
 @jit
 def sum_unit(unit, slot, x, y, work, tables):
     """Write one unit of y."""
     sizes, depths, rows, chunks, groups, places, weights = tables
-    _, source, goal, segment = sizes
+    _, source, goal, segment, at_once = sizes
     image, depth, row, chunk = locate(unit, depths, rows, chunks)
     d0, d1, r0, r1 = depths[depth, 0], depths[depth, 1], rows[row, 0], rows[row, 1]
     first, end, low, length = chunks[chunk, 0], chunks[chunk, 1], chunks[chunk, 2], chunks[chunk, 3]
     target = image * goal + depths[depth, 2] + rows[row, 2]
-    if (d1 - d0) * (r1 - r0) == 1:
-        at, factor = image * source + places[d0] + places[r0], weights[d0] * weights[r0]
-        _sum_columns(x, at, factor, y, target, first, end, groups, places, weights, False)
-        return
-    lanes = VECTOR_BYTES // x.itemsize
-    line, carry = slot * segment, False
+    at, lanes, carry = image * source, VECTOR_BYTES // x.itemsize, False
+    taps = (d1 - d0) * (r1 - r0)
+    whole = taps == 1 or (at_once and taps > 0)
+    if not whole:
+        line = slot * segment
+        for d in range(d0, d1):
+            start = at + places[d] + low
+            for r in range(r0, r1, _ROWS):
+                ranges = (r, min(r + _ROWS, r1), 0, 1)
+                for k in range(0, length, GROUP * lanes):
+                    shape = (lanes, lanes, GROUP, length - k, lanes)
+                    sum_taps(x, start + k, places, weights, ranges, weights[d], carry, work, line + k, shape)
+                carry = True
+        at, d0, d1, r0, r1 = line - low, 0, 1, 0, min(taps, 1)  # without any source, zeros
+    values = either(whole, x, work)
     for d in range(d0, d1):
-        at = image * source + places[d] + low
-        for r in range(r0, r1, _ROWS):
-            last = min(r + _ROWS, r1)
-            for k in range(0, length, GROUP * lanes):
-                shape = (lanes, lanes, GROUP, length - k, lanes)
-                sum_taps(x, at + k, places, weights, r, last, weights[d], carry, work, line + k, shape)
-            carry = True
-    one = x.dtype.type(1)
-    _sum_columns(work, line - low, one, y, target, first, end, groups, places, weights, not carry)
+        _sum_columns(
+            values,
+            at + places[d],
+            r0,
+            r1,
+            weights[d],
+            d > d0,
+            y,
+            target,
+            first,
+            end,
+            groups,
+            places,
+            weights,
+        )
 
 
 @jit
 def norm_unit(unit, slot, x, y, work, squares, tables):
     """Write sums of magnitudes or squares into one unit of y."""
     sizes, depths, rows, chunks, groups, places, weights = tables
-    _, source, goal, segment = sizes
+    _, source, goal, segment, _ = sizes
     image, depth, row, chunk = locate(unit, depths, rows, chunks)
     r0, r1 = rows[row, 0], rows[row, 1]
     first, end, low, length = chunks[chunk, 0], chunks[chunk, 1], chunks[chunk, 2], chunks[chunk, 3]
@@ -135,15 +136,15 @@ def norm_unit(unit, slot, x, y, work, squares, tables):
     for d in range(depths[depth, 0], depths[depth, 1]):
         at = image * source + places[d] + low
         for r in range(r0, r1, _ROWS):
-            last = min(r + _ROWS, r1)
+            ranges = (r, min(r + _ROWS, r1), 0, 1)
             for k in range(0, length, GROUP * lanes):
                 shape = (lanes, lanes, GROUP, length - k, lanes)
                 if squares:
-                    sum_squares(x, at + k, places, weights, r, last, one, carry, work, line + k, shape)
+                    sum_squares(x, at + k, places, weights, ranges, one, carry, work, line + k, shape)
                 else:
-                    sum_magnitudes(x, at + k, places, weights, r, last, one, carry, work, line + k, shape)
+                    sum_magnitudes(x, at + k, places, weights, ranges, one, carry, work, line + k, shape)
             carry = True
-    _sum_columns(work, line - low, one, y, target, first, end, groups, places, weights, False)
+    _sum_columns(work, line - low, 0, 1, one, False, y, target, first, end, groups, places, weights)
 
 
 @jit

@@ -172,25 +172,59 @@ def _carried(group: _Group, carry: Any, pointers: Values, identity: Any) -> Valu
 
 
 @intrinsic
-def max_taps(typingctx, x, at, places, first, end, carry, y, target, shape):
-    """``y = max of x[at + places[i]] for i from first to end - 1``, and of y if carry; NaN wins."""
-    signature = types.void(x, at, places, first, end, types.boolean, y, target, shape)
+def group_at(typingctx, groups, g):
+    """Return row g of a table of groups, of 10 columns; g is not negative."""
+    columns = 10
 
     def codegen(context, b, sig, args):
-        _, at, _, first, end, carry, _, target, packed = args
-        source, taps, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 2, 6))
+        row = offset(b, data_pointer(context, b, sig.args[0], args[0]), b.mul(args[1], index(columns)))
+        fields = [b.load(offset(b, row, i)) for i in range(columns)]
+        return context.make_tuple(b, sig.return_type, fields)
+
+    return types.UniTuple(types.intp, columns)(groups, types.intp), codegen
+
+
+@intrinsic
+def either(typingctx, condition, x, y):
+    """``x if condition else y``, of two arrays of one type: calls that differ in it alone are one call."""
+    return x(types.boolean, x, x), lambda context, b, sig, args: b.select(*args)
+
+
+def _over_lists(
+    b: ir.IRBuilder, ranges: Any, carried: Values, tap: Callable[[Any, Any, Values], Values]
+) -> Values:
+    """Emit ``carried = tap(i, j, carried)`` for i and j in ``ranges = (first i, end i, first j, end j)``."""
+    first, end, inner_first, inner_end = cgutils.unpack_tuple(b, ranges)
+
+    def outer(i: Any, values: Values) -> Values:
+        return _repeat(b, inner_first, inner_end, values, lambda j, v: tap(i, j, v))
+
+    return _repeat(b, first, end, carried, outer)
+
+
+@intrinsic
+def max_taps(typingctx, x, at, places, ranges, carry, y, target, shape):
+    """``y = max of x[at + places[i] + places[j]]``, and of y if carry; NaN wins.
+
+    ranges: (first i, end i, first j, end j).
+    """
+    signature = types.void(x, at, places, ranges, types.boolean, y, target, shape)
+
+    def codegen(context, b, sig, args):
+        _, at, _, ranges, carry, _, target, packed = args
+        source, taps, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 2, 5))
         shape = cgutils.unpack_tuple(b, packed)
 
         def emit(group: _Group) -> None:
             lowest = ir.Constant(group.vector, [float("-inf")] * group.vector.count)
             goals = group.places(offset(b, goal, target), group.pitch)
 
-            def tap(i: Any, tops: Values) -> Values:
-                element = b.add(at, b.load(offset(b, taps, i)))
+            def tap(i: Any, j: Any, tops: Values) -> Values:
+                element = b.add(b.add(at, b.load(offset(b, taps, i))), b.load(offset(b, taps, j)))
                 values = group.load(group.places(offset(b, source, element), group.hop))
                 return [_larger(b, top, value) for top, value in zip(tops, values, strict=True)]
 
-            tops = _repeat(b, first, end, _carried(group, carry, goals, lowest), tap)
+            tops = _over_lists(b, ranges, _carried(group, carry, goals, lowest), tap)
             group.store(tops, goals)
 
         _emit(b, sig.args[0].dtype, shape, emit)
@@ -200,17 +234,18 @@ def max_taps(typingctx, x, at, places, first, end, carry, y, target, shape):
 
 
 def _sum_taps(context: Any, b: ir.IRBuilder, sig: Any, args: Any, change: Callable | None) -> Any:
-    """Emit ``y = factor * sum of weights[i] * change(x[at + places[i]])``, with y added if carry."""
-    _, at, _, _, first, end, factor, carry, _, target, packed = args
-    source, taps, weights, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 2, 3, 8))
+    """Emit the sum of `sum_taps`, of changed numbers."""
+    _, at, _, _, ranges, factor, carry, _, target, packed = args
+    source, taps, weights, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 2, 3, 7))
     shape = cgutils.unpack_tuple(b, packed)
 
     def emit(group: _Group) -> None:
         goals = group.places(offset(b, goal, target), group.pitch)
 
-        def tap(i: Any, sums: Values) -> Values:
-            element = b.add(at, b.load(offset(b, taps, i)))
-            weight = _spread(b, b.fmul(factor, b.load(offset(b, weights, i))), group.vector.count)
+        def tap(i: Any, j: Any, sums: Values) -> Values:
+            element = b.add(b.add(at, b.load(offset(b, taps, i))), b.load(offset(b, taps, j)))
+            outer = b.fmul(factor, b.load(offset(b, weights, i)))
+            weight = _spread(b, b.fmul(outer, b.load(offset(b, weights, j))), group.vector.count)
             values = group.load(group.places(offset(b, source, element), group.hop))
             if change is not None:
                 values = [change(b, value) for value in values]
@@ -219,7 +254,7 @@ def _sum_taps(context: Any, b: ir.IRBuilder, sig: Any, args: Any, change: Callab
             products = [(total, b.fmul(value, weight, flags=("contract",))) for total, value in pairs]
             return [b.fadd(total, product, flags=("contract",)) for total, product in products]
 
-        sums = _repeat(b, first, end, _carried(group, carry, goals, zeros(group.vector)), tap)
+        sums = _over_lists(b, ranges, _carried(group, carry, goals, zeros(group.vector)), tap)
         group.store(sums, goals)
 
     _emit(b, sig.args[0].dtype, shape, emit)
@@ -227,23 +262,26 @@ def _sum_taps(context: Any, b: ir.IRBuilder, sig: Any, args: Any, change: Callab
 
 
 @intrinsic
-def sum_taps(typingctx, x, at, places, weights, first, end, factor, carry, y, target, shape):
-    """``y = factor * sum of weights[i] x[at + places[i]] for i from first to end - 1``, plus y if carry."""
-    signature = types.void(x, at, places, weights, first, end, x.dtype, types.boolean, y, target, shape)
+def sum_taps(typingctx, x, at, places, weights, ranges, factor, carry, y, target, shape):
+    """``y = factor * sum of weights[i] weights[j] x[at + places[i] + places[j]]``, plus y if carry.
+
+    ranges: (first i, end i, first j, end j).
+    """
+    signature = types.void(x, at, places, weights, ranges, x.dtype, types.boolean, y, target, shape)
     return signature, lambda context, b, sig, args: _sum_taps(context, b, sig, args, None)
 
 
 @intrinsic
-def sum_magnitudes(typingctx, x, at, places, weights, first, end, factor, carry, y, target, shape):
+def sum_magnitudes(typingctx, x, at, places, weights, ranges, factor, carry, y, target, shape):
     """As `sum_taps`, of magnitudes."""
-    signature = types.void(x, at, places, weights, first, end, x.dtype, types.boolean, y, target, shape)
+    signature = types.void(x, at, places, weights, ranges, x.dtype, types.boolean, y, target, shape)
     return signature, lambda context, b, sig, args: _sum_taps(context, b, sig, args, _magnitude)
 
 
 @intrinsic
-def sum_squares(typingctx, x, at, places, weights, first, end, factor, carry, y, target, shape):
+def sum_squares(typingctx, x, at, places, weights, ranges, factor, carry, y, target, shape):
     """As `sum_taps`, of squares."""
-    signature = types.void(x, at, places, weights, first, end, x.dtype, types.boolean, y, target, shape)
+    signature = types.void(x, at, places, weights, ranges, x.dtype, types.boolean, y, target, shape)
     square = lambda b, x: b.fmul(x, x)  # noqa: E731
     return signature, lambda context, b, sig, args: _sum_taps(context, b, sig, args, square)
 
