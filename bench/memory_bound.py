@@ -53,8 +53,8 @@ def _cases(megabytes: float) -> Iterator[Case]:
         pool.max_pool_forward(dims, x, y)
         yield Case(f"max_pool_forward {label}", pool.max_pool_forward, (dims, x, dy.copy()), (2,))
         yield Case(f"max_pool_backward {label}", pool.max_pool_backward, (dims, x, y, dy, dx), (4,))
-        yield Case(f"avg_pool_forward {label}", pool.avg_pool_forward, (dims, x, dy.copy(), False), (2,))
-        yield Case(f"avg_pool_backward {label}", pool.avg_pool_backward, (dims, dy, dx, False), (2,))
+        yield Case(f"avg_pool_forward {label}", pool.avg_pool_forward, (dims, x, dy.copy(), False, 0.0), (2,))
+        yield Case(f"avg_pool_backward {label}", pool.avg_pool_backward, (dims, dy, dx, False, 0.0), (2,))
     x, y, z = (
         array(4, pixels, pixels, CHANNELS),
         array(4, pixels, pixels, CHANNELS),

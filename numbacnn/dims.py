@@ -213,6 +213,7 @@ class PoolDims(_Window):
         c: channels, each pooled by itself.
         in_, k_, stride_, dilation_, pad_lo_, pad_hi_: as in `ConvDims`; every window holds at least one
             pixel that is not padding.
+        ceil_mode: whether a last window that reaches past the high padding counts as an output, cut there.
 
     """
 
@@ -224,6 +225,20 @@ class PoolDims(_Window):
     dilation_: Sizes
     pad_lo_: Sizes
     pad_hi_: Sizes
+    ceil_mode: bool = False
+
+    @cached_property
+    def out_(self) -> Sizes:
+        """Output pixels per axis: as in `ConvDims`; in ceil mode the quotient is rounded up.
+
+        Then a window counts where it starts before the last pixel's end: none starts in the high padding.
+        """
+        axes = zip(self.in_, self.pad_lo_, self.pad_hi_, self.span_, self.stride_, strict=True)
+        if self.ceil_mode:
+            return tuple(
+                min(-((span - i - lo - hi) // s), (i + lo - 1) // s) + 1 for i, lo, hi, span, s in axes
+            )
+        return tuple((i + lo + hi - span) // s + 1 for i, lo, hi, span, s in axes)
 
     @cached_property
     def input_shape(self) -> Sizes:
@@ -244,6 +259,7 @@ class PoolDims(_Window):
         padding: Padding = "valid",
         dilation: Ints = 1,
         name: str = "pool",
+        ceil_mode: bool = False,
     ) -> PoolDims:
         """Dims of the pooling of an input; equal arguments give the same object.
 
@@ -254,6 +270,7 @@ class PoolDims(_Window):
             padding: as in `ConvDims.of`.
             dilation: as in `ConvDims.of`.
             name: the layer or operation that errors name.
+            ceil_mode: keep a last window that reaches past the high padding, if it starts before that.
 
         Returns:
             The validated dims.
@@ -264,9 +281,9 @@ class PoolDims(_Window):
 
         """
         try:
-            return _pool_dims(x_shape, kernel, stride, padding, dilation, name)
+            return _pool_dims(x_shape, kernel, stride, padding, dilation, name, ceil_mode)
         except TypeError:
-            return _pool_dims(*map(frozen, (x_shape, kernel, stride, padding, dilation)), name)
+            return _pool_dims(*map(frozen, (x_shape, kernel, stride, padding, dilation)), name, ceil_mode)
 
 
 def _require_groups(name: str, groups: Any, channels: int, which: str) -> None:
@@ -277,9 +294,9 @@ def _require_groups(name: str, groups: Any, channels: int, which: str) -> None:
 
 
 def _require_fit(name: str, dims: _Window) -> None:
-    """ShapeError where the window is larger than the padded input."""
-    padded = tuple(i + lo + hi for i, lo, hi in zip(dims.in_, dims.pad_lo_, dims.pad_hi_, strict=True))
-    if any(span > size for span, size in zip(dims.span_, padded, strict=True)):
+    """ShapeError where no window fits into the padded input."""
+    if min(dims.out_) < 1:
+        padded = tuple(i + lo + hi for i, lo, hi in zip(dims.in_, dims.pad_lo_, dims.pad_hi_, strict=True))
         expected = f"a padded input of at least {dims.span_} pixels, which the kernel {dims.k_} spans"
         raise ShapeError(message(name, expected, str(padded), "pad more, or shrink kernel or dilation"))
 
@@ -369,14 +386,16 @@ def _transposed_dims(
 
 
 @lru_cache(_CACHED, typed=True)
-def _pool_dims(x_shape: Sizes, kernel: Any, stride: Any, padding: Any, dilation: Any, name: str) -> PoolDims:
+def _pool_dims(
+    x_shape: Sizes, kernel: Any, stride: Any, padding: Any, dilation: Any, name: str, ceil_mode: bool
+) -> PoolDims:
     n, *in_, c = input_extents(name, x_shape)
     rank = len(in_)
     k_ = per_axis(name, "kernel", kernel, rank)
     stride_ = k_ if stride is None else per_axis(name, "stride", stride, rank)
     dilation_ = per_axis(name, "dilation", dilation, rank)
     pad_lo_, pad_hi_ = pads(name, padding, tuple(in_), spans(k_, dilation_), stride_)
-    dims = PoolDims(n, c, tuple(in_), k_, stride_, dilation_, pad_lo_, pad_hi_)
+    dims = PoolDims(n, c, tuple(in_), k_, stride_, dilation_, pad_lo_, pad_hi_, bool(ceil_mode))
     _require_fit(name, dims)
     _require_pixels(name, dims)
     return dims

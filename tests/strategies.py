@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from numbacnn.dims import ConvDims, PoolDims
+from numbacnn.pool_dims import WindowDims
 
 _MARGIN = 64  # elements: more than a vector register holds
 
@@ -88,6 +89,7 @@ def pool_cases(draw: Any, ranks: tuple[int, ...] = (1, 2, 3), most_channels: int
     elif options["padding"] == "same":
         in_ = tuple(max(size, d + 1) for size, d in zip(in_, options["dilation"], strict=True))
     options["kernel"] = k_
+    options["ceil_mode"] = draw(st.booleans())
     dims = PoolDims.of((draw(st.integers(0, 3)), *in_, draw(st.integers(1, most_channels))), **options)
     return PoolCase(dims, options, draw(seeds))
 
@@ -198,3 +200,19 @@ def shuffle_cases(draw: Any, most_channels: int = 20) -> ShuffleCase:
     n, c = draw(st.integers(0, 3)), draw(st.integers(1, most_channels))
     fine = tuple(size * b for size, b in zip(in_, block, strict=True))
     return ShuffleCase((n, *in_, c * math.prod(block)), (n, *fine, c), block, draw(seeds))
+
+
+@st.composite
+def window_dims(draw: Any, ranks: tuple[int, ...] = (1, 2, 3), most_channels: int = 7) -> WindowDims:
+    """Adaptive and fractional windows: more outputs than pixels, overlaps, sizes of 1, empty batches."""
+    rank = draw(st.sampled_from(ranks))
+    kind = draw(st.sampled_from(["adaptive", "overlapping", "disjoint"]))
+    in_ = tuple(draw(st.integers(1, 9)) for _ in range(rank))
+    shape = (draw(st.integers(0, 3)), *in_, draw(st.integers(1, most_channels)))
+    if kind == "adaptive":
+        return WindowDims.adaptive(shape, tuple(draw(st.integers(1, 11)) for _ in range(rank)))
+    kernel = tuple(draw(st.integers(1, min(3, size))) for size in in_) if kind == "overlapping" else None
+    most = in_ if kernel is None else tuple(size - k + 1 for size, k in zip(in_, kernel, strict=True))
+    out = tuple(draw(st.integers(1, size)) for size in most)
+    samples = tuple(draw(st.floats(0, 1, exclude_max=True)) for _ in range(rank))
+    return WindowDims.fractional(shape, out, samples, kernel)

@@ -250,6 +250,30 @@ def test_windows_beside_the_pixels_are_refused(size, options):
         PoolDims.of((1, size, 1), **options)
 
 
+@given(conv_arguments())
+def test_ceil_mode_keeps_the_last_windows_that_start_before_the_high_padding(arguments):
+    options = {key: arguments[key] for key in ("x_shape", "stride", "padding", "dilation")}
+    kernel = arguments["w_shape"][:-2]
+    try:
+        dims = PoolDims.of(kernel=kernel, ceil_mode=True, **options)
+    except ShapeError:
+        return
+    for axis in range(dims.rank):
+        size, end = dims.in_[axis], dims.in_[axis] + dims.pad_hi_[axis]
+        starts = [o * dims.stride_[axis] - dims.pad_lo_[axis] for o in range(size + end + 20)]
+        # all up to the first whose end is the padded end or past it, if it starts on a pixel or before
+        reach = next(o for o, a in enumerate(starts) if a + dims.span_[axis] >= end)
+        assert dims.out_[axis] == sum(a < size for a in starts[: reach + 1])
+
+
+def test_ceil_mode_pools_an_input_smaller_than_the_window():
+    assert PoolDims.of((1, 2, 1), 3, 2, ceil_mode=True).out_ == (1,)
+    with pytest.raises(ShapeError, match="padded input of at least"):
+        PoolDims.of((1, 1, 1), 3, 2, ceil_mode=True)
+    with pytest.raises(ShapeError, match="padded input of at least"):
+        PoolDims.of((1, 2, 1), 3, 2)
+
+
 def test_pooling_strides_by_its_kernel():
     dims = PoolDims.of((1, 7, 9, 2), (2, 3))
     assert (dims.stride_, dims.out_) == ((2, 3), (3, 3))

@@ -8,7 +8,20 @@ import pytest
 from numbacnn.kernels import reference
 
 KERNELS = Path(__file__).parent.parent / "numbacnn" / "kernels"
-TWINS = ["conv", "dense", "elementwise", "pad", "pool", "resample", "shuffle", "softmax", "update"]
+TWINS = [
+    "conv",
+    "dense",
+    "elementwise",
+    "lp_pool",
+    "pad",
+    "pool",
+    "resample",
+    "shuffle",
+    "softmax",
+    "unpool",
+    "update",
+    "weighted_pool",
+]
 
 
 def signatures(path: Path) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """The outside truth: SciPy's correlations and filters in float64, one channel at a time."""
 
 from collections.abc import Iterator
+from functools import reduce
 from itertools import product
 
 import numpy as np
@@ -73,6 +74,14 @@ def conv_backward_weights(dims: ConvDims, x: np.ndarray, dy: np.ndarray) -> np.n
     return dw
 
 
+def windowed(dims: PoolDims, x: np.ndarray, fill: float = 0.0, past: float | None = None) -> np.ndarray:
+    """The padded input, with `past` (or `fill`) where windows reach past it in ceil mode."""
+    source = padded(dims, x, fill)
+    reach = [(o - 1) * s + span for o, s, span in zip(dims.out_, dims.stride_, dims.span_, strict=True)]
+    more = [(0, max(0, end - size)) for end, size in zip(reach, source.shape[1:-1], strict=True)]
+    return np.pad(source, [(0, 0), *more, (0, 0)], constant_values=fill if past is None else past)
+
+
 def _at_windows(dims: PoolDims, filtered: np.ndarray) -> np.ndarray:
     """Of a filter's result, centred on span // 2, the values where the windows lie."""
     starts = [span // 2 for span in dims.span_]
@@ -91,16 +100,34 @@ def max_pool_forward(dims: PoolDims, x: np.ndarray) -> np.ndarray:
     window = spread(np.ones(dims.k_), dims.dilation_) > 0
     return _filtered(
         dims,
-        padded(dims, x, -np.inf),
+        windowed(dims, x, -np.inf),
         lambda image: ndimage.maximum_filter(image, footprint=window, mode="constant", cval=-np.inf),
     )
 
 
 def avg_pool_forward(dims: PoolDims, x: np.ndarray, count_include_pad: bool) -> np.ndarray:
     window = spread(np.ones(dims.k_), dims.dilation_)
-    pixels = padded(dims, np.ones(dims.input_shape), float(count_include_pad))
+    pixels = windowed(dims, np.ones(dims.input_shape), float(count_include_pad), past=0.0)
 
     def total(image: np.ndarray) -> np.ndarray:
         return ndimage.correlate(image, window, mode="constant")
 
-    return _filtered(dims, padded(dims, x), total) / _filtered(dims, pixels, total)
+    return _filtered(dims, windowed(dims, x), total) / _filtered(dims, pixels, total)
+
+
+def weighted_pool_forward(
+    dims: PoolDims, x: np.ndarray, weights: tuple[tuple[float, ...], ...]
+) -> np.ndarray:
+    window = spread(reduce(np.multiply.outer, [np.array(w) for w in weights]), dims.dilation_)
+
+    def total(image: np.ndarray) -> np.ndarray:
+        return ndimage.correlate(image, window, mode="constant")
+
+    pixels = windowed(dims, np.ones(dims.input_shape))
+    return _filtered(dims, windowed(dims, x), total) / _filtered(dims, pixels, total)
+
+
+def lp_pool_forward(dims: PoolDims, x: np.ndarray, p: float) -> np.ndarray:
+    window = spread(np.ones(dims.k_), dims.dilation_)
+    powers = np.abs(windowed(dims, x)) ** p
+    return _filtered(dims, powers, lambda image: ndimage.correlate(image, window, mode="constant")) ** (1 / p)

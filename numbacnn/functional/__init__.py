@@ -3,6 +3,16 @@
 They take tensors or arrays and return tensors. Nothing is recorded: a gradient is a function that is called.
 """
 
+from numbacnn.functional.adaptive_pool import (
+    adaptive_avg_pool_backward,
+    adaptive_avg_pool_forward,
+    adaptive_max_pool_backward,
+    adaptive_max_pool_forward,
+    global_avg_pool_backward,
+    global_avg_pool_forward,
+    global_max_pool_backward,
+    global_max_pool_forward,
+)
 from numbacnn.functional.conv import conv_backward_data, conv_backward_weights, conv_forward
 from numbacnn.functional.conv_transpose import (
     conv_transpose_backward_data,
@@ -32,6 +42,8 @@ from numbacnn.functional.elementwise import (
     tanh_backward,
     tanh_forward,
 )
+from numbacnn.functional.fractional_pool import fractional_max_pool_backward, fractional_max_pool_forward
+from numbacnn.functional.lp_pool import lp_pool_backward, lp_pool_forward
 from numbacnn.functional.pad import pad_backward, pad_forward
 from numbacnn.functional.pool import (
     avg_pool_backward,
@@ -54,8 +66,14 @@ from numbacnn.functional.softmax import (
     softmax_cross_entropy_forward,
     softmax_forward,
 )
+from numbacnn.functional.unpool import max_unpool_backward, max_unpool_forward
+from numbacnn.functional.weighted_pool import gaussian_pool_backward, gaussian_pool_forward
 
 __all__ = [
+    "adaptive_avg_pool_backward",
+    "adaptive_avg_pool_forward",
+    "adaptive_max_pool_backward",
+    "adaptive_max_pool_forward",
     "add",
     "avg_pool_backward",
     "avg_pool_forward",
@@ -75,8 +93,20 @@ __all__ = [
     "dropout_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "fractional_max_pool_backward",
+    "fractional_max_pool_forward",
+    "gaussian_pool_backward",
+    "gaussian_pool_forward",
+    "global_avg_pool_backward",
+    "global_avg_pool_forward",
+    "global_max_pool_backward",
+    "global_max_pool_forward",
+    "lp_pool_backward",
+    "lp_pool_forward",
     "max_pool_backward",
     "max_pool_forward",
+    "max_unpool_backward",
+    "max_unpool_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
     "pad_backward",

@@ -10,6 +10,7 @@ import numpy as np
 from numbacnn import _jit
 
 POISON = -7.7e33  # no result has it, so what is not written is seen, where NaN is a right answer too
+INTEGER_POISON = 77
 GUARD = 64  # elements: a vector register on either side
 
 
@@ -20,15 +21,16 @@ def written(kernel: Callable, *args: Any, shapes: Any, dtype: Any) -> Any:
     """
     several = isinstance(shapes, list)
     memories, outs = [], []
+    poison = POISON if np.dtype(dtype).kind == "f" else INTEGER_POISON
     for shape in shapes if several else [shapes]:
         size = math.prod(shape)
-        memory = np.full(size + 2 * GUARD, POISON, dtype)
+        memory = np.full(size + 2 * GUARD, poison, dtype)
         memories.append(memory)
         outs.append(memory[GUARD : GUARD + size].reshape(shape))
     assert kernel(*args, *outs) is None
     for memory in memories:
         for side in (memory[:GUARD], memory[len(memory) - GUARD :]):
-            np.testing.assert_array_equal(side, memory.dtype.type(POISON))
+            np.testing.assert_array_equal(side, memory.dtype.type(poison))
     return outs if several else outs[0]
 
 

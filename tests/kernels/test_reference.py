@@ -141,7 +141,7 @@ def test_pooling_is_scipys_filters(case):
     np.testing.assert_array_equal(y, truth.max_pool_forward(dims, x))
     for count_include_pad in (False, True):
         out = np.full(dims.output_shape, np.nan)
-        reference.avg_pool_forward(dims, x, out, count_include_pad)
+        reference.avg_pool_forward(dims, x, out, count_include_pad, 0.0)
         np.testing.assert_allclose(out, truth.avg_pool_forward(dims, x, count_include_pad), atol=1e-12)
 
 
@@ -183,17 +183,17 @@ def test_average_pooling_and_its_gradient_are_adjoint(case, count_include_pad):
     dims = case.dims
     x, dy = arrays(case.seed, dims.input_shape, dims.output_shape)
     y, dx = np.full(dims.output_shape, np.nan), np.full(dims.input_shape, np.nan)
-    reference.avg_pool_forward(dims, x, y, count_include_pad)
-    reference.avg_pool_backward(dims, dy, dx, count_include_pad)
+    reference.avg_pool_forward(dims, x, y, count_include_pad, 0.0)
+    reference.avg_pool_backward(dims, dy, dx, count_include_pad, 0.0)
     assert np.vdot(x, dx) == pytest.approx(np.vdot(y, dy), abs=1e-10)
 
 
 def test_average_pooling_counts_pixels_or_taps():
     dims = PoolDims.of((1, 2, 1), 2, 1, 1)
     y = np.empty((1, 3, 1))
-    reference.avg_pool_forward(dims, np.ones((1, 2, 1)), y, False)
+    reference.avg_pool_forward(dims, np.ones((1, 2, 1)), y, False, 0.0)
     assert y.ravel().tolist() == [1, 1, 1]
-    reference.avg_pool_forward(dims, np.ones((1, 2, 1)), y, True)
+    reference.avg_pool_forward(dims, np.ones((1, 2, 1)), y, True, 0.0)
     assert y.ravel().tolist() == [0.5, 1, 0.5]
 
 

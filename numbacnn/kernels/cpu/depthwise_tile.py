@@ -20,6 +20,7 @@ from .simd import (
     data_pointer,
     fma,
     index,
+    keep_rolled,
     lane_mask,
     lanes_of,
     load,
@@ -29,7 +30,6 @@ from .simd import (
     store,
     vector_type,
 )
-from .window import keep_rolled
 
 # Tiles of window_sums: so many outputs, leftovers in smaller ones, by so many vectors.  The largest has 8
 # sums and 2 weights in registers and reads inputs from memory: 10 loads for 8 multiply-adds.

@@ -1,251 +1,140 @@
-"""Max and average pooling, forward and gradients: any window over one or two axes, channels last.
+"""Max and average pooling, forward and gradients: any window over one to three axes, channels last.
 
-Windows are reduced straight from the input.  Padding is left out of the windows beforehand, in a plan of
-small tables per dims: what each output row and each group of output columns reads.  The gradients add
-window after window; a part owns bands of rows of the gradient and alone writes there, whatever windows
-reach into them, so the sums and their order are the same for any number of threads.
+Maxima and averages, and the gradient of averages, are reductions axis by axis (`reduction`).  The gradient of
+a maximum is added window after window: a part owns bands of the gradient and alone writes there, whatever
+windows reach into them, so the sums and their order are the same for any number of threads.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import NamedTuple
-
 import numpy as np
 
-from numbacnn._jit import jit, kernel, parts_for, run, split
-from numbacnn.dims import PoolDims
+from numbacnn._jit import jit, kernel, run, split
+from numbacnn.pool_dims import PoolGeometry
 
-from .simd import VECTOR_BYTES
-from .window import GROUP, average_windows, clear, max_windows, route_windows, share_windows
+from .pool_plan import Rule, fronts, passes, routes
+from .reduction import lanes_of, reduce_max, reduce_sum
+from .simd import zero_run
+from .window import find_taps, group_at, route_taps
 
-__all__ = ["avg_pool_backward", "avg_pool_forward", "max_pool_backward", "max_pool_forward"]
-
-Axis = tuple[int, int, int, int, int, int]  # size, taps, stride, dilation, low padding, output size
-Table = list[tuple[int, ...]]
-
-_GRAIN = 16384  # elements of the input per part: some microseconds
-_HALO = 8  # a band has this many times the windows that reach into it from the band above
-_PLANS = 1024  # kept: more than the pooling layers of a process times their batch sizes
-
-
-class _Plan(NamedTuple):
-    """Where the windows lie: sizes, and tables with a row per output row, group of columns, band or visit.
-
-    Places are counted in elements from an image's first.
-    """
-
-    sizes: tuple[int, ...]  # see _plan
-    rows: np.ndarray  # place in y, place in x, rows of taps
-    groups: np.ndarray  # place in y, columns, place in x, columns of taps
-    bands: np.ndarray  # first and end place in dx, first and end visit
-    visits: np.ndarray  # place in y, place in dx, rows of taps, how many to skip, end place in dx, all rows
-
-    @property
-    def forward_parts(self) -> int:
-        return self._parts(self.rows)
-
-    @property
-    def backward_parts(self) -> int:
-        return self._parts(self.bands)
-
-    def _parts(self, units: np.ndarray) -> int:
-        images, _, size, *_ = self.sizes
-        return min(parts_for(images * size, _GRAIN), max(1, images * len(units)))
-
-
-def _taps(start: int, k: int, dilation: int, low: int, high: int) -> tuple[int, int]:
-    """The range of the taps, counted from pixel `start`, that meet the pixels `low` to `high - 1`."""
-    first, last = -((start - low) // dilation), (high - 1 - start) // dilation + 1
-    return max(0, first), min(k, last)
-
-
-def _groups(axis: Axis, c: int) -> Table:
-    """Neighbouring columns form a group where no tap meets padding; the others stand alone."""
-    size, k, stride, dilation, pad, out = axis
-    groups: Table = []
-    column = 0
-    while column < out:
-        start, end = column * stride - pad, column + 1
-        first, last = _taps(start, k, dilation, 0, size)
-        if last - first == k:
-            end += (size - 1 - start - (k - 1) * dilation) // stride
-        end = min(end, column + GROUP, out)
-        groups.append((column * c, end - column, (start + first * dilation) * c, last - first))
-        column = end
-    return groups
-
-
-def _bands(axis: Axis, line: int, y_line: int) -> tuple[Table, Table]:
-    """Cut dx into bands of lines, by sizes alone, and list the windows that reach into each."""
-    size, k, stride, dilation, pad, out = axis
-    halo = (k - 1) * dilation // stride  # windows that reach into a band from above
-    count = min(parts_for(size * line, _GRAIN), max(1, out // max(1, _HALO * halo)))
-    bands: Table = []
-    visits: Table = []
-    for band in range(count):
-        begin, end = out * band // count, out * (band + 1) // count
-        low = max(0, begin * stride - pad) if band > 0 else 0
-        high = max(0, end * stride - pad) if band < count - 1 else size
-        visited = len(visits)
-        for row in range(max(0, begin - halo), end):
-            start = row * stride - pad
-            first, last = _taps(start, k, dilation, 0, high)
-            skip = _taps(start, k, dilation, low, high)[0] - first
-            above, below = _taps(start, k, dilation, 0, size)
-            if last - first > skip:
-                place, reach = start + first * dilation, start + (last - 1) * dilation + 1
-                visits.append((row * y_line, place * line, last - first, skip, reach * line, below - above))
-        bands.append((low * line, high * line, visited, len(visits)))
-    return bands, visits
-
-
-@lru_cache(_PLANS)
-def _plan(dims: PoolDims) -> _Plan:
-    axes: list[Axis] = [(1, 1, 1, 1, 0, 1)] * (2 - dims.rank)
-    axes += zip(dims.in_, dims.k_, dims.stride_, dims.dilation_, dims.pad_lo_, dims.out_, strict=True)
-    (h, kh, sh, dh, ph, oh), (w, kw, sw, dw, _, ow) = axes
-    c, line, y_line = dims.c, w * dims.c, ow * dims.c
-    rows = []
-    for row in range(oh):
-        first, last = _taps(row * sh - ph, kh, dh, 0, h)
-        rows.append((row * y_line, (row * sh - ph + first * dh) * line, last - first))
-    apart = sh > (kh - 1) * dh and sw > (kw - 1) * dw  # no two windows share a pixel
-    # images, channels, elements of an image of x and of y, from a row of taps to the next, from a tap to
-    # the next, from an output's window to its neighbour's, taps, apart
-    sizes = dims.n, c, h * line, oh * y_line, dh * line, dw * c, sw * c, kh * kw, int(apart)
-    tables = rows, _groups(axes[1], c), *_bands(axes[0], line, y_line)
-    return _Plan(sizes, *(np.array(table, np.int64) for table in tables))
+__all__ = [
+    "avg_pool_backward",
+    "avg_pool_forward",
+    "max_pool_backward",
+    "max_pool_forward",
+    "max_pool_indices",
+]
 
 
 @jit
-def _max_part(part, parts, x, y, rows, groups, sizes):
-    images, c, x_size, y_size, row_step, step, hop, taps, apart = sizes
-    first, end = split(part, parts, images * rows.shape[0])
-    for i in range(first, end):
-        image = i // rows.shape[0]
-        row = i - image * rows.shape[0]
-        y_row, x_row, count = image * y_size + rows[row, 0], image * x_size + rows[row, 1], rows[row, 2]
-        for j in range(groups.shape[0]):
-            target, active, at, cols = y_row + groups[j, 0], groups[j, 1], x_row + groups[j, 2], groups[j, 3]
-            window = (count, row_step, cols, step)
-            for k in range(0, c, VECTOR_BYTES // x.itemsize):
-                max_windows(x, at + k, hop, window, y, target + k, c, active, c - k)
+def _clear(dx, image, plane, line, depth0, depth1, row0, row1):
+    """Zero rows of some depths of the gradient, and return the later of the rows."""
+    if row1 <= row0:
+        return row0
+    for d in range(depth0, depth1):
+        zero_run(dx, image + d * plane + row0 * line, (row1 - row0) * line)
+    return row1
 
 
 @jit
-def _average_part(part, parts, x, y, count_include_pad, rows, groups, sizes):
-    images, c, x_size, y_size, row_step, step, hop, taps, apart = sizes
-    first, end = split(part, parts, images * rows.shape[0])
-    for i in range(first, end):
-        image = i // rows.shape[0]
-        row = i - image * rows.shape[0]
-        y_row, x_row, count = image * y_size + rows[row, 0], image * x_size + rows[row, 1], rows[row, 2]
-        for j in range(groups.shape[0]):
-            target, active, at, cols = y_row + groups[j, 0], groups[j, 1], x_row + groups[j, 2], groups[j, 3]
-            window = (count, row_step, cols, step)
-            scale = 1.0 / (taps if count_include_pad else count * cols)
-            for k in range(0, c, VECTOR_BYTES // x.itemsize):
-                average_windows(x, at + k, hop, window, scale, y, target + k, c, active, c - k)
+def _route_row(x, y, dy, dx, x_row, y_row, depths, rows, own, groups, sizes):
+    """Add the gradients of a row of windows, of so many depths and rows of taps."""
+    depth_step, row_step, step, apart = sizes[5:]
+    for g in range(groups.shape[0]):
+        target, at, columns, _, length, hop, pitch, active, drop, advance = group_at(groups, g)
+        target, at = target + y_row, at + x_row
+        window = (depths, depth_step, rows, row_step, columns, step)
+        for k in range(0, length, advance):
+            shape = (hop, pitch, active, length - k, drop)
+            route_taps(x, y, dy, dx, at + k, window, own, apart, target + k, shape)
 
 
 @jit
-def _route_part(part, parts, x, y, dy, dx, bands, visits, groups, sizes):
-    images, c, x_size, y_size, row_step, step, hop, taps, apart = sizes
-    first, end = split(part, parts, images * bands.shape[0])
+def _route_part(part, parts, x, y, dy, dx, tables):
+    sizes, depths, depth_visits, rows, row_visits, groups = tables
+    images, size, y_size, plane, line = sizes[:5]
+    first, end = split(part, parts, images * depths.shape[0] * rows.shape[0])
     for i in range(first, end):
-        image = i // bands.shape[0]
-        band, y_image, x_image = i - image * bands.shape[0], image * y_size, image * x_size
-        clean = x_image + bands[band, 0]
-        for v in range(bands[band, 2], bands[band, 3]):
-            y_row, x_row, count, skip = (
-                y_image + visits[v, 0],
-                x_image + visits[v, 1],
-                visits[v, 2],
-                visits[v, 3],
-            )
-            # just before it is added to, so that it is in the cache
-            clean = clear(dx, clean, x_image + visits[v, 4])
-            for j in range(groups.shape[0]):
-                target, active, at, cols = (
-                    y_row + groups[j, 0],
-                    groups[j, 1],
-                    x_row + groups[j, 2],
-                    groups[j, 3],
+        above = i // rows.shape[0]
+        band, image = i - above * rows.shape[0], above // depths.shape[0]
+        slab = above - image * depths.shape[0]
+        clear_depth, low, high = depths[slab, 0], rows[band, 0], rows[band, 1]
+        for u in range(depths[slab, 2], depths[slab, 3]):
+            reach = max(clear_depth, depth_visits[u, 5])
+            clean = low
+            for v in range(rows[band, 2], rows[band, 3]):
+                # just before it is added to, so that it is in the cache
+                clean = _clear(dx, image * size, plane, line, clear_depth, reach, clean, row_visits[v, 5])
+                x_row = image * size + depth_visits[u, 1] + row_visits[v, 1]
+                y_row = image * y_size + depth_visits[u, 0] + row_visits[v, 0]
+                own = depth_visits[u, 3], depth_visits[u, 4], row_visits[v, 3], row_visits[v, 4]
+                _route_row(
+                    x, y, dy, dx, x_row, y_row, depth_visits[u, 2], row_visits[v, 2], own, groups, sizes
                 )
-                window = (count, row_step, cols, step)
-                for k in range(0, c, VECTOR_BYTES // x.itemsize):
-                    route_windows(
-                        x, y, dy, dx, at + k, hop, window, skip, apart, target + k, c, active, c - k
-                    )
-        clear(dx, clean, x_image + bands[band, 1])
+            _clear(dx, image * size, plane, line, clear_depth, reach, clean, high)
+            clear_depth = reach
+        _clear(dx, image * size, plane, line, clear_depth, depths[slab, 1], low, high)
 
 
 @jit
-def _share_part(part, parts, dy, dx, count_include_pad, bands, visits, groups, sizes):
-    images, c, x_size, y_size, row_step, step, hop, taps, apart = sizes
-    first, end = split(part, parts, images * bands.shape[0])
+def _find_part(part, parts, x, y, indices, tables):
+    sizes, depths, rows, groups = tables
+    images, size, y_size, depth_step, row_step, step = sizes[:6]
+    depth_pixels, row_pixels, pixels, plane, line, c = sizes[6:]
+    first, end = split(part, parts, images * depths.shape[0] * rows.shape[0])
     for i in range(first, end):
-        image = i // bands.shape[0]
-        band, y_image, x_image = i - image * bands.shape[0], image * y_size, image * x_size
-        clean = x_image + bands[band, 0]
-        for v in range(bands[band, 2], bands[band, 3]):
-            y_row, x_row, count, skip = (
-                y_image + visits[v, 0],
-                x_image + visits[v, 1],
-                visits[v, 2],
-                visits[v, 3],
-            )
-            clean = clear(dx, clean, x_image + visits[v, 4])
-            for j in range(groups.shape[0]):
-                target, active, at, cols = (
-                    y_row + groups[j, 0],
-                    groups[j, 1],
-                    x_row + groups[j, 2],
-                    groups[j, 3],
-                )
-                window = (count - skip, row_step, cols, step)
-                scale = 1.0 / (taps if count_include_pad else visits[v, 5] * cols)
-                at += skip * row_step
-                for k in range(0, c, VECTOR_BYTES // dx.itemsize):
-                    share_windows(dy, dx, at + k, hop, window, scale, apart, target + k, c, active, c - k)
-        clear(dx, clean, x_image + bands[band, 1])
+        above = i // rows.shape[0]
+        row, image = i - above * rows.shape[0], above // depths.shape[0]
+        depth = above - image * depths.shape[0]
+        y_row = image * y_size + depths[depth, 0] + rows[row, 0]
+        x_row = image * size + depths[depth, 1] + rows[row, 1]
+        number = depths[depth, 2] * plane + rows[row, 2] * line
+        for g in range(groups.shape[0]):
+            target, at, columns, between, length, hop, pitch, active, drop, advance = group_at(groups, g)
+            numbers = (number + at // c, depth_pixels, row_pixels, pixels, between)
+            target, at = target + y_row, at + x_row
+            window = (depths[depth, 3], depth_step, rows[row, 3], row_step, columns, step)
+            for k in range(0, length, advance):
+                shape = (hop, pitch, active, length - k, drop)
+                find_taps(x, y, at + k, window, numbers, indices, target + k, shape)
 
 
 @kernel
-def _max(team, parts, x, y, rows, groups, sizes):
-    run(team, _max_part, parts, (x, y, rows, groups, sizes))
+def _route(team, parts, x, y, dy, dx, tables):
+    run(team, _route_part, parts, (x, y, dy, dx, tables))
 
 
 @kernel
-def _average(team, parts, x, y, count_include_pad, rows, groups, sizes):
-    run(team, _average_part, parts, (x, y, count_include_pad, rows, groups, sizes))
-
-
-@kernel
-def _route(team, parts, x, y, dy, dx, bands, visits, groups, sizes):
-    run(team, _route_part, parts, (x, y, dy, dx, bands, visits, groups, sizes))
-
-
-@kernel
-def _share(team, parts, dy, dx, count_include_pad, bands, visits, groups, sizes):
-    run(team, _share_part, parts, (dy, dx, count_include_pad, bands, visits, groups, sizes))
+def _find(team, parts, x, y, indices, tables):
+    run(team, _find_part, parts, (x, y, indices, tables))
 
 
 def max_pool_forward(
-    dims: PoolDims,
+    dims: PoolGeometry,
     x: np.ndarray,  # (n, *in, c) read
     y: np.ndarray,  # (n, *out, c) written
 ) -> None:
     """``y[n, o, c] = max over the window of o``; padding never wins, NaN wins as in ``np.max``."""
-    plan = _plan(dims)
-    _max(
-        x.nbytes * 0.06, plan.forward_parts, x.reshape(-1), y.reshape(-1), plan.rows, plan.groups, plan.sizes
-    )
+    reduce_max(passes(dims, lanes_of(x), (1.0,) * dims.rank, False, x.dtype), x, y)
+
+
+def max_pool_indices(
+    dims: PoolGeometry,
+    x: np.ndarray,  # (n, *in, c) read
+    y: np.ndarray,  # (n, *out, c) read: what the forward pass wrote
+    indices: np.ndarray,  # int64 (n, *out, c) written
+) -> None:
+    """``indices[n, o, c]`` = flat index, within the spatial axes, of the first maximal pixel of the window.
+
+    First in row-major order. Where the maximum is NaN, the first NaN counts as the maximal pixel.
+    """
+    plan = fronts(dims, lanes_of(x))
+    arrays = x.reshape(-1), y.reshape(-1), indices.reshape(-1)
+    _find(x.nbytes * 0.2, plan.parts, *arrays, plan.tables)
 
 
 def max_pool_backward(
-    dims: PoolDims,
+    dims: PoolGeometry,
     x: np.ndarray,  # (n, *in, c) read
     y: np.ndarray,  # (n, *out, c) read: what the forward pass wrote
     dy: np.ndarray,  # (n, *out, c) read
@@ -255,30 +144,40 @@ def max_pool_backward(
 
     First in row-major order. Where the maximum is NaN, the first NaN counts as the maximal pixel.
     """
-    plan = _plan(dims)
+    plan = routes(dims, lanes_of(x))
     arrays = x.reshape(-1), y.reshape(-1), dy.reshape(-1), dx.reshape(-1)
-    _route(x.nbytes * 0.1, plan.backward_parts, *arrays, plan.bands, plan.visits, plan.groups, plan.sizes)
+    _route(x.nbytes * 0.1, plan.parts, *arrays, plan.tables)
+
+
+def _rules(dims: PoolGeometry, count_include_pad: bool, divisor: float) -> tuple[Rule, ...]:
+    """Of an average, per axis: its divisor is the product of those of the axes."""
+    if divisor:
+        return (*[1.0] * (dims.rank - 1), 1.0 / divisor)
+    return ("padded" if count_include_pad else "pixels",) * dims.rank
 
 
 def avg_pool_forward(
-    dims: PoolDims,
+    dims: PoolGeometry,
     x: np.ndarray,  # (n, *in, c) read
     y: np.ndarray,  # (n, *out, c) written
     count_include_pad: bool,
+    divisor: float,
 ) -> None:
-    """``y[n, o, c] = sum of the window of o / count``: count of its taps, or of those that meet a pixel."""
-    plan = _plan(dims)
-    arrays, tables = (x.reshape(-1), y.reshape(-1)), (plan.rows, plan.groups, plan.sizes)
-    _average(x.nbytes * 0.06, plan.forward_parts, *arrays, bool(count_include_pad), *tables)
+    """``y[n, o, c] = sum of the window of o / count``.
+
+    The count is `divisor`, or where that is 0 the taps that meet a pixel, or a pixel or the padding.
+    """
+    rules = _rules(dims, count_include_pad, divisor)
+    reduce_sum(passes(dims, lanes_of(x), rules, False, x.dtype), x, y)
 
 
 def avg_pool_backward(
-    dims: PoolDims,
+    dims: PoolGeometry,
     dy: np.ndarray,  # (n, *out, c) read
     dx: np.ndarray,  # (n, *in, c) written
     count_include_pad: bool,
+    divisor: float,
 ) -> None:
     """``dx[n, p, c] = sum of dy[n, o, c] / count over the windows o that hold p``."""
-    plan = _plan(dims)
-    arrays, tables = (dy.reshape(-1), dx.reshape(-1)), (plan.bands, plan.visits, plan.groups, plan.sizes)
-    _share(dx.nbytes * 0.06, plan.backward_parts, *arrays, bool(count_include_pad), *tables)
+    rules = _rules(dims, count_include_pad, divisor)
+    reduce_sum(passes(dims, lanes_of(dx), rules, True, dx.dtype), dy, dx)

@@ -1,14 +1,14 @@
-"""The pooling window: a few neighbouring outputs at once, tap by tap, over a vector of channels.
+"""The pooling window: a few vectors of outputs at once, tap by tap.
 
 LLVM's own loops over channels spend more on entry checks and leftovers than on work where channels are few.
-Here the channels of a pixel are the lanes of a vector, and a mask tells which exist: 6 channels cost one
-vector operation and 64 cost four.  Neighbouring outputs share the loops over the taps and hide each
-other's latency.  Nothing outside the masks is read or written.
+Here a group of GROUP vectors is carried through the taps, hiding each other's latency, and masks tell which
+lanes exist.  Nothing outside the masks is read or written.
 
-All four functions take ``window = (rows, row_step, cols, step)``, both counts at least 1, and start at
-element ``at`` of the input and ``target`` of the output: output p < active <= GROUP has its taps at
-``at + p hop + row row_step + col step`` and itself lies at ``target + p c``; the first ``channels``
-elements from there count, at most a vector.
+A group's ``shape = (hop, pitch, active, channels, drop)``: vector ``p < active`` takes its taps ``p hop``
+elements past those of the first, and lies ``p pitch`` past it; it has the first ``channels - p drop`` lanes,
+at most all.  With ``drop = 0`` the vectors are neighbouring outputs, or outputs a few apart, of up to a
+vector of channels.  With hop, pitch and drop the lanes of a vector they are one run of neighbouring numbers:
+channels of a pixel, or pixels where source and target advance alike.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .simd import (
     VECTOR_BYTES,
     data_pointer,
     index,
+    keep_rolled,
     lanes_of,
     load,
     masked_load,
@@ -35,35 +36,31 @@ from .simd import (
     zeros,
 )
 
-GROUP = 4  # outputs at a time: enough independent chains to cover the latency of a maximum
+GROUP = 4  # vectors at a time: enough independent chains to cover the latency of a maximum
 
 Values = list[Any]
-Tap = Callable[[Any, Any, Values], Values]
 
 
-def keep_rolled(module: Any, branch: Any) -> None:
-    """Tell LLVM not to unroll the loop that ends here: windows are small, and compiling it takes longer."""
-    disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
-    loop = module.add_metadata([disable, ir.MetaDataString(module, branch.parent.name)])
-    loop.operands = (loop, disable)  # a loop's node begins with itself
-    branch.set_metadata("llvm.loop", loop)
-
-
-def _repeat(b: ir.IRBuilder, count: Any, carried: Values, body: Callable[[Any, Values], Values]) -> Values:
-    """Emit ``for i in range(count): carried = body(i, carried)``, count >= 1, and return the last values."""
-    start, loop = b.block, b.function.append_basic_block("taps")
-    b.branch(loop)
+def _repeat(
+    b: ir.IRBuilder, first: Any, end: Any, carried: Values, body: Callable[[Any, Values], Values]
+) -> Values:
+    """Emit ``for i in range(first, end): carried = body(i, carried)`` and return the last values."""
+    start, loop, done = b.block, b.append_basic_block("taps"), b.append_basic_block("reduced")
+    b.cbranch(b.icmp_signed("<", first, end), loop, done)
     b.position_at_end(loop)
     i, phis = b.phi(INTP), [b.phi(value.type) for value in carried]
     after = body(i, phis)
-    following = b.add(i, index(1))
-    for phi, first, value in zip([i, *phis], [index(0), *carried], [following, *after], strict=True):
-        phi.add_incoming(first, start)
-        phi.add_incoming(value, b.block)
-    done = b.function.append_basic_block("reduced")
-    keep_rolled(b.module, b.cbranch(b.icmp_signed("<", following, count), loop, done))
+    following, last = b.add(i, index(1)), b.block
+    for phi, before, value in zip([i, *phis], [first, *carried], [following, *after], strict=True):
+        phi.add_incoming(before, start)
+        phi.add_incoming(value, last)
+    keep_rolled(b.module, b.cbranch(b.icmp_signed("<", following, end), loop, done))
     b.position_at_end(done)
-    return after
+    results = [b.phi(value.type) for value in carried]
+    for result, before, value in zip(results, carried, after, strict=True):
+        result.add_incoming(before, start)
+        result.add_incoming(value, last)
+    return results
 
 
 def _spread(b: ir.IRBuilder, number: Any, lanes: int) -> Any:
@@ -81,19 +78,29 @@ def _larger(b: ir.IRBuilder, x: Any, y: Any) -> Any:
     return b.select(b.fcmp_unordered("uno", y, y), nan, top)
 
 
-class _Group:
-    """The outputs of one call while its code is emitted: their places, and which lanes exist."""
+def _magnitude(b: ir.IRBuilder, x: Any) -> Any:
+    bits = 32 if x.type.element == ir.FloatType() else 64
+    whole = ir.VectorType(ir.IntType(bits), x.type.count)
+    mask = ir.Constant(whole, [(1 << (bits - 1)) - 1] * x.type.count)
+    return b.bitcast(b.and_(b.bitcast(x, whole), mask), x.type)
 
-    def __init__(self, b: ir.IRBuilder, dtype: Any, active: Any, channels: Any, masked: bool) -> None:
+
+class _Group:
+    """The vectors of one call while its code is emitted: their places, and which lanes exist."""
+
+    def __init__(self, b: ir.IRBuilder, dtype: Any, shape: Values, masked: bool) -> None:
         self.b, self.vector = b, vector_type(dtype)
+        self.hop, self.pitch, active, channels, drop = shape
         self.masks: Values = [None] * GROUP
         if masked:
             lanes = lanes_of(dtype)
             # in 32 bits: as many numbers of 64 bits would fill two registers
             numbers = ir.Constant(ir.VectorType(LANE, lanes), list(range(lanes)))
-            mask = b.icmp_signed("<", numbers, _spread(b, b.trunc(channels, LANE), lanes))
-            none = ir.Constant(mask.type, [0] * lanes)
-            self.masks = [b.select(b.icmp_signed("<", index(p), active), mask, none) for p in range(GROUP)]
+            for p in range(GROUP):
+                limit = b.trunc(b.sub(channels, b.mul(drop, index(p))), LANE)
+                mask = b.icmp_signed("<", numbers, _spread(b, limit, lanes))
+                none = ir.Constant(mask.type, [0] * lanes)
+                self.masks[p] = b.select(b.icmp_signed("<", index(p), active), mask, none)
 
     def places(self, pointer: Any, hop: Any) -> Values:
         return [offset(self.b, pointer, self.b.mul(hop, index(p))) for p in range(GROUP)]
@@ -121,158 +128,287 @@ class _Group:
             with yes:
                 self.store([b.select(won, v, none) for won, v in zip(wins, values, strict=True)], pointers)
             with no:
-                triples = zip(wins, self.load(pointers), values, strict=True)
-                self.store([b.select(won, b.fadd(total, v), total) for won, total, v in triples], pointers)
+                won = [b.select(w, v, none) for w, v in zip(wins, values, strict=True)]
+                pairs = zip(self.load(pointers), won, strict=True)
+                self.store([b.fadd(total, v) for total, v in pairs], pointers)
 
 
-def _over_taps(b: ir.IRBuilder, window: Any, at: Any, carried: Values, tap: Tap) -> Values:
-    """Emit ``carried = tap(row, element, carried)`` for every tap in row-major order."""
-    rows, row_step, cols, step = cgutils.unpack_tuple(b, window)
-
-    def row(i: Any, values: Values) -> Values:
-        line = b.add(at, b.mul(i, row_step))
-        return _repeat(b, cols, values, lambda j, v: tap(i, b.add(line, b.mul(j, step)), v))
-
-    return _repeat(b, rows, carried, row)
+def _is_full(b: ir.IRBuilder, dtype: Any, shape: Values) -> Any:
+    """Whether every lane of every vector exists."""
+    _, _, active, channels, drop = shape
+    least = b.add(index(lanes_of(dtype)), b.mul(drop, index(GROUP - 1)))
+    return b.and_(b.icmp_signed("==", active, index(GROUP)), b.icmp_signed(">=", channels, least))
 
 
-def _emit(b: ir.IRBuilder, dtype: Any, active: Any, channels: Any, emit: Callable[[_Group], None]) -> None:
+def _emit(b: ir.IRBuilder, dtype: Any, shape: Values, emit: Callable[[_Group], None]) -> None:
     """Emit the code with masks and, where they cost more than plain vectors, that of full groups too."""
     if VECTOR_BYTES == 64:
-        emit(_Group(b, dtype, active, channels, masked=True))
+        emit(_Group(b, dtype, shape, masked=True))
         return
-    full = b.and_(
-        b.icmp_signed("==", active, index(GROUP)), b.icmp_signed(">=", channels, index(lanes_of(dtype)))
-    )
-    with b.if_else(full) as (yes, no):
+    with b.if_else(_is_full(b, dtype, shape)) as (yes, no):
         with yes:
-            emit(_Group(b, dtype, active, channels, masked=False))
+            emit(_Group(b, dtype, shape, masked=False))
         with no:
-            emit(_Group(b, dtype, active, channels, masked=True))
+            emit(_Group(b, dtype, shape, masked=True))
+
+
+def _carried(group: _Group, carry: Any, pointers: Values, identity: Any) -> Values:
+    """What the reduction starts from: the values in memory, or the identity."""
+    b, start = group.b, group.b.block
+    with b.if_then(carry):
+        loaded, inside = group.load(pointers), b.block
+    firsts = [b.phi(group.vector) for _ in range(GROUP)]
+    for phi, value in zip(firsts, loaded, strict=True):
+        phi.add_incoming(identity, start)
+        phi.add_incoming(value, inside)
+    return firsts
 
 
 @intrinsic
-def max_windows(typingctx, x, at, hop, window, y, target, c, active, channels):
-    """``y = max of x over the taps``; NaN wins."""
-    signature = types.void(x, at, hop, window, y, target, c, active, channels)
+def group_at(typingctx, groups, g):
+    """Return row g of a table of groups, of 10 columns; g is not negative."""
+    columns = 10
 
     def codegen(context, b, sig, args):
-        _, at, hop, window, _, target, c, active, channels = args
-        source, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 4))
+        row = offset(b, data_pointer(context, b, sig.args[0], args[0]), b.mul(args[1], index(columns)))
+        fields = [b.load(offset(b, row, i)) for i in range(columns)]
+        return context.make_tuple(b, sig.return_type, fields)
+
+    return types.UniTuple(types.intp, columns)(groups, types.intp), codegen
+
+
+@intrinsic
+def either(typingctx, condition, x, y):
+    """``x if condition else y``, of two arrays of one type: calls that differ in it alone are one call."""
+    return x(types.boolean, x, x), lambda context, b, sig, args: b.select(*args)
+
+
+def _over_lists(
+    b: ir.IRBuilder, ranges: Any, carried: Values, tap: Callable[[Any, Any, Values], Values]
+) -> Values:
+    """Emit ``carried = tap(i, j, carried)`` for i and j in ``ranges = (first i, end i, first j, end j)``."""
+    first, end, inner_first, inner_end = cgutils.unpack_tuple(b, ranges)
+
+    def outer(i: Any, values: Values) -> Values:
+        return _repeat(b, inner_first, inner_end, values, lambda j, v: tap(i, j, v))
+
+    return _repeat(b, first, end, carried, outer)
+
+
+@intrinsic
+def max_taps(typingctx, x, at, places, ranges, carry, y, target, shape):
+    """``y = max of x[at + places[i] + places[j]]``, and of y if carry; NaN wins.
+
+    ranges: (first i, end i, first j, end j).
+    """
+    signature = types.void(x, at, places, ranges, types.boolean, y, target, shape)
+
+    def codegen(context, b, sig, args):
+        _, at, _, ranges, carry, _, target, packed = args
+        source, taps, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 2, 5))
+        shape = cgutils.unpack_tuple(b, packed)
 
         def emit(group: _Group) -> None:
             lowest = ir.Constant(group.vector, [float("-inf")] * group.vector.count)
+            goals = group.places(offset(b, goal, target), group.pitch)
 
-            def tap(_, element, tops):
-                values = group.load(group.places(offset(b, source, element), hop))
+            def tap(i: Any, j: Any, tops: Values) -> Values:
+                element = b.add(b.add(at, b.load(offset(b, taps, i))), b.load(offset(b, taps, j)))
+                values = group.load(group.places(offset(b, source, element), group.hop))
                 return [_larger(b, top, value) for top, value in zip(tops, values, strict=True)]
 
-            tops = _over_taps(b, window, at, [lowest] * GROUP, tap)
-            group.store(tops, group.places(offset(b, goal, target), c))
+            tops = _over_lists(b, ranges, _carried(group, carry, goals, lowest), tap)
+            group.store(tops, goals)
 
-        _emit(b, sig.args[0].dtype, active, channels, emit)
+        _emit(b, sig.args[0].dtype, shape, emit)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
-@intrinsic
-def route_windows(typingctx, x, y, dy, dx, at, hop, window, skip, apart, target, c, active, channels):
-    """``dx += dy`` at the first tap where x is the maximum y; but in the first ``skip`` rows of taps.
+def _sum_taps(context: Any, b: ir.IRBuilder, sig: Any, args: Any, change: Callable | None) -> Any:
+    """Emit the sum of `sum_taps`, of changed numbers."""
+    _, at, _, _, ranges, factor, carry, _, target, packed = args
+    source, taps, weights, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 2, 3, 7))
+    shape = cgutils.unpack_tuple(b, packed)
 
-    apart: the windows share no pixel, and dx is zero there.
+    def emit(group: _Group) -> None:
+        goals = group.places(offset(b, goal, target), group.pitch)
+
+        def tap(i: Any, j: Any, sums: Values) -> Values:
+            element = b.add(b.add(at, b.load(offset(b, taps, i))), b.load(offset(b, taps, j)))
+            outer = b.fmul(factor, b.load(offset(b, weights, i)))
+            weight = _spread(b, b.fmul(outer, b.load(offset(b, weights, j))), group.vector.count)
+            values = group.load(group.places(offset(b, source, element), group.hop))
+            if change is not None:
+                values = [change(b, value) for value in values]
+            pairs = zip(sums, values, strict=True)
+            # contract: one fused instruction where there is one
+            products = [(total, b.fmul(value, weight, flags=("contract",))) for total, value in pairs]
+            return [b.fadd(total, product, flags=("contract",)) for total, product in products]
+
+        sums = _over_lists(b, ranges, _carried(group, carry, goals, zeros(group.vector)), tap)
+        group.store(sums, goals)
+
+    _emit(b, sig.args[0].dtype, shape, emit)
+    return context.get_dummy_value()
+
+
+@intrinsic
+def sum_taps(typingctx, x, at, places, weights, ranges, factor, carry, y, target, shape):
+    """``y = factor * sum of weights[i] weights[j] x[at + places[i] + places[j]]``, plus y if carry.
+
+    ranges: (first i, end i, first j, end j).
     """
-    signature = types.void(x, y, dy, dx, at, hop, window, skip, apart, target, c, active, channels)
+    signature = types.void(x, at, places, weights, ranges, x.dtype, types.boolean, y, target, shape)
+    return signature, lambda context, b, sig, args: _sum_taps(context, b, sig, args, None)
+
+
+@intrinsic
+def sum_magnitudes(typingctx, x, at, places, weights, ranges, factor, carry, y, target, shape):
+    """As `sum_taps`, of magnitudes."""
+    signature = types.void(x, at, places, weights, ranges, x.dtype, types.boolean, y, target, shape)
+    return signature, lambda context, b, sig, args: _sum_taps(context, b, sig, args, _magnitude)
+
+
+@intrinsic
+def sum_squares(typingctx, x, at, places, weights, ranges, factor, carry, y, target, shape):
+    """As `sum_taps`, of squares."""
+    signature = types.void(x, at, places, weights, ranges, x.dtype, types.boolean, y, target, shape)
+    square = lambda b, x: b.fmul(x, x)  # noqa: E731
+    return signature, lambda context, b, sig, args: _sum_taps(context, b, sig, args, square)
+
+
+Tap = Callable[[Any, Any, Any, Any, Values], Values]
+
+
+def _over_box(b: ir.IRBuilder, window: Values, at: Any, carried: Values, tap: Tap) -> Values:
+    """Emit ``carried = tap(depth, row, column, element, carried)`` for every tap in row-major order."""
+    depths, depth_step, rows, row_step, columns, step = window
+
+    def over_rows(d: Any, values: Values) -> Values:
+        plane = b.add(at, b.mul(d, depth_step))
+
+        def over_columns(r: Any, values: Values) -> Values:
+            line = b.add(plane, b.mul(r, row_step))
+            one = lambda k, v: tap(d, r, k, b.add(line, b.mul(k, step)), v)  # noqa: E731
+            return _repeat(b, index(0), columns, values, one)
+
+        return _repeat(b, index(0), rows, values, over_columns)
+
+    return _repeat(b, index(0), depths, carried, over_rows)
+
+
+def _wins(b: ir.IRBuilder, values: Values, tops: Values, careful: bool) -> Values:
+    """In which lanes a value is the maximum; where the maximum may be NaN, so is every NaN."""
+    wins = [b.fcmp_ordered("==", value, top) for value, top in zip(values, tops, strict=True)]
+    if careful:
+        wins = [b.or_(won, b.fcmp_unordered("uno", v, v)) for won, v in zip(wins, values, strict=True)]
+    return wins
+
+
+def _emit_by_top(
+    b: ir.IRBuilder, dtype: Any, shape: Values, tops: Any, emit: Callable[[_Group, Values, bool], None]
+) -> None:
+    """Emit the code for full groups without NaN among the maxima, and that for all others."""
+    fast, slow, done = (b.append_basic_block(name) for name in ("plain", "careful", "routed"))
+    masked = VECTOR_BYTES == 64  # there masks cost no more than plain vectors
+    if not masked:
+        test = b.append_basic_block("full")
+        b.cbranch(_is_full(b, dtype, shape), test, slow)
+        b.position_at_end(test)
+    group = _Group(b, dtype, shape, masked)
+    values = group.load(group.places(tops, group.pitch))
+    lost = [b.fcmp_unordered("uno", v, v) for v in values]
+    any_lost = b.or_(b.or_(lost[0], lost[1]), b.or_(lost[2], lost[3]))
+    bits = ir.IntType(group.vector.count)
+    b.cbranch(b.icmp_signed("!=", b.bitcast(any_lost, bits), ir.Constant(bits, 0)), slow, fast)
+    b.position_at_end(fast)
+    emit(group, values, False)
+    b.branch(done)
+    b.position_at_end(slow)
+    group = _Group(b, dtype, shape, True)
+    emit(group, group.load(group.places(tops, group.pitch)), True)
+    b.branch(done)
+    b.position_at_end(done)
+
+
+@intrinsic
+def route_taps(typingctx, x, y, dy, dx, at, window, own, apart, target, shape):
+    """``dx += dy`` at the first tap where x is the maximum y, if that tap is the caller's own.
+
+    window: (depths, depth_step, rows, row_step, columns, step). own: (first depth, end depth, first row, end
+    row). apart: the windows share no pixel, and dx is zero there.
+    """
+    signature = types.void(x, y, dy, dx, at, window, own, apart, target, shape)
 
     def codegen(context, b, sig, args):
-        at, hop, window, skip, apart, target, c, active, channels = args[4:]
-        apart = context.cast(b, apart, sig.args[8], types.boolean)
+        at, window, own, apart, target, packed = args[4:]
+        apart = context.cast(b, apart, sig.args[7], types.boolean)
         px, py, pdy, pdx = (data_pointer(context, b, sig.args[i], args[i]) for i in range(4))
+        window, shape = cgutils.unpack_tuple(b, window), cgutils.unpack_tuple(b, packed)
+        depth0, depth1, row0, row1 = cgutils.unpack_tuple(b, own)
 
-        def emit(group: _Group) -> None:
-            tops = group.load(group.places(offset(b, py, target), c))
+        def emit(group: _Group, tops: Values, careful: bool) -> None:
+            none = zeros(group.vector)
 
-            def tap(row, element, left):
-                values = group.load(group.places(offset(b, px, element), hop))
-                pairs = zip(values, tops, strict=True)
-                wins = [b.or_(b.fcmp_ordered("==", v, t), b.fcmp_unordered("uno", v, v)) for v, t in pairs]
-                with b.if_then(b.icmp_signed(">=", row, skip), likely=True):
-                    group.add(left, wins, group.places(offset(b, pdx, element), hop), apart)
-                none = zeros(group.vector)
+            def tap(d: Any, r: Any, _: Any, element: Any, left: Values) -> Values:
+                values = group.load(group.places(offset(b, px, element), group.hop))
+                wins = _wins(b, values, tops, careful)
+                reached = b.and_(b.icmp_signed(">=", d, depth0), b.icmp_signed(">=", r, row0))
+                ended = b.and_(b.icmp_signed("<", d, depth1), b.icmp_signed("<", r, row1))
+                with b.if_then(b.and_(reached, ended), likely=True):
+                    group.add(left, wins, group.places(offset(b, pdx, element), group.hop), apart)
                 return [b.select(won, none, v) for won, v in zip(wins, left, strict=True)]
 
-            _over_taps(b, window, at, group.load(group.places(offset(b, pdy, target), c)), tap)
+            gradients = group.load(group.places(offset(b, pdy, target), group.pitch))
+            _over_box(b, window, at, gradients, tap)
 
-        _emit(b, sig.args[0].dtype, active, channels, emit)
+        _emit_by_top(b, sig.args[0].dtype, shape, offset(b, py, target), emit)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @intrinsic
-def average_windows(typingctx, x, at, hop, window, scale, y, target, c, active, channels):
-    """``y = scale sum of x over the taps``."""
-    signature = types.void(x, at, hop, window, x.dtype, y, target, c, active, channels)
+def find_taps(typingctx, x, y, at, window, numbers, indices, target, shape):
+    """``indices = number + depth depth_number + row row_number + column column_number`` of the first maximum.
+
+    numbers: (number, depth_number, row_number, column_number, number from a vector to the next).
+    """
+    signature = types.void(x, y, at, window, numbers, indices, target, shape)
 
     def codegen(context, b, sig, args):
-        _, at, hop, window, scale, _, target, c, active, channels = args
-        source, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 5))
+        _, _, at, window, numbers, _, target, packed = args
+        px, py, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 1, 5))
+        window, shape = cgutils.unpack_tuple(b, window), cgutils.unpack_tuple(b, packed)
+        number, *steps, between = cgutils.unpack_tuple(b, numbers)
+        group = _Group(b, sig.args[0].dtype, shape, True)
+        lanes = group.vector.count
+        whole = ir.VectorType(INTP, lanes)
+        tops = group.load(group.places(offset(b, py, target), group.pitch))
+        every = [ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1] * lanes)] * GROUP
 
-        def emit(group: _Group) -> None:
-            def tap(_, element, sums):
-                values = group.load(group.places(offset(b, source, element), hop))
-                return [b.fadd(total, value) for total, value in zip(sums, values, strict=True)]
+        def tap(d: Any, r: Any, k: Any, element: Any, carried: Values) -> Values:
+            left, found = carried[:GROUP], carried[GROUP:]
+            values = group.load(group.places(offset(b, px, element), group.hop))
+            wins = [b.and_(won, at) for won, at in zip(_wins(b, values, tops, True), left, strict=True)]
+            here = number
+            for place, step in zip((d, r, k), steps, strict=True):
+                here = b.add(here, b.mul(place, step))
+            heres = [_spread(b, b.add(here, b.mul(between, index(p))), lanes) for p in range(GROUP)]
+            found = [b.select(won, h, f) for won, h, f in zip(wins, heres, found, strict=True)]
+            return [*(b.and_(at, b.not_(won)) for won, at in zip(wins, left, strict=True)), *found]
 
-            sums = _over_taps(b, window, at, [zeros(group.vector)] * GROUP, tap)
-            factor = _spread(b, scale, group.vector.count)
-            group.store([b.fmul(total, factor) for total in sums], group.places(offset(b, goal, target), c))
-
-        _emit(b, sig.args[0].dtype, active, channels, emit)
+        nowhere = [ir.Constant(whole, [0] * lanes)] * GROUP
+        found = _over_box(b, window, at, [*every, *nowhere], tap)[GROUP:]
+        for value, pointer, mask in zip(
+            found, group.places(offset(b, goal, target), group.pitch), group.masks, strict=True
+        ):
+            address = b.bitcast(pointer, whole.as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [whole, address.type, LANE, mask.type])
+            function = cgutils.get_or_insert_function(b.module, kind, f"llvm.masked.store.v{lanes}i64.p0")
+            b.call(function, [value, address, ir.Constant(LANE, 8), mask])
         return context.get_dummy_value()
 
     return signature, codegen
-
-
-@intrinsic
-def share_windows(typingctx, dy, dx, at, hop, window, scale, apart, target, c, active, channels):
-    """``dx += scale dy`` at every tap; apart: the windows share no pixel, and dx is zero there."""
-    signature = types.void(dy, dx, at, hop, window, dy.dtype, apart, target, c, active, channels)
-
-    def codegen(context, b, sig, args):
-        at, hop, window, scale, apart, target, c, active, channels = args[2:]
-        apart = context.cast(b, apart, sig.args[6], types.boolean)
-        source, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 1))
-
-        def emit(group: _Group) -> None:
-            factor = _spread(b, scale, group.vector.count)
-            gradients = group.load(group.places(offset(b, source, target), c))
-            shares = [b.fmul(gradient, factor) for gradient in gradients]
-            truth = ir.VectorType(ir.IntType(1), group.vector.count)
-            everywhere = [ir.Constant(truth, [1] * group.vector.count)] * GROUP
-
-            def tap(_, element, carried):
-                group.add(shares, everywhere, group.places(offset(b, goal, element), hop), apart)
-                return carried
-
-            _over_taps(b, window, at, [], tap)
-
-        _emit(b, sig.args[0].dtype, active, channels, emit)
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@intrinsic
-def clear(typingctx, x, first, end):
-    """Zero ``x[first:end]``, where end is past first, and return the larger of the two."""
-
-    def codegen(context, b, sig, args):
-        first, end = args[1:]
-        element = sig.args[0].dtype.bitwidth // 8
-        later = b.icmp_signed(">", end, first)
-        size = b.select(later, b.mul(b.sub(end, first), index(element)), index(0))
-        pointer = offset(b, data_pointer(context, b, sig.args[0], args[0]), first)
-        cgutils.memset(b, pointer, size, 0)
-        return b.select(later, end, first)
-
-    return types.intp(x, types.intp, types.intp), codegen

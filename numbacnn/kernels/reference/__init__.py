@@ -31,8 +31,15 @@ from .elementwise import (
     tanh_backward,
     tanh_forward,
 )
+from .lp_pool import lp_pool_backward, lp_pool_forward
 from .pad import pad_backward, pad_forward
-from .pool import avg_pool_backward, avg_pool_forward, max_pool_backward, max_pool_forward
+from .pool import (
+    avg_pool_backward,
+    avg_pool_forward,
+    max_pool_backward,
+    max_pool_forward,
+    max_pool_indices,
+)
 from .resample import resize_backward, resize_forward
 from .shuffle import (
     pixel_shuffle_backward,
@@ -48,7 +55,9 @@ from .softmax import (
     softmax_cross_entropy_forward,
     softmax_forward,
 )
+from .unpool import max_unpool_backward, max_unpool_forward
 from .update import adam_update, add_penalty, penalty_value, rmsprop_update, sgd_update
+from .weighted_pool import weighted_pool_backward, weighted_pool_forward
 
 __all__ = [
     "adam_update",
@@ -71,8 +80,13 @@ __all__ = [
     "dropout_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "lp_pool_backward",
+    "lp_pool_forward",
     "max_pool_backward",
     "max_pool_forward",
+    "max_pool_indices",
+    "max_unpool_backward",
+    "max_unpool_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
     "pad_backward",
@@ -98,4 +112,6 @@ __all__ = [
     "softmax_forward",
     "tanh_backward",
     "tanh_forward",
+    "weighted_pool_backward",
+    "weighted_pool_forward",
 ]
