@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ShapeError,
         TargetError,
     )
+    from numbacnn.functional.explain import explain
     from numbacnn.layers import (
         AvgPool2D,
         Conv2D,
@@ -65,6 +66,7 @@ _NAMES = {
         "ShapeError",
         "TargetError",
     ),
+    "numbacnn.functional.explain": ("explain",),
     "numbacnn.layers": (
         "AvgPool2D",
         "Conv2D",
@@ -150,6 +152,7 @@ __all__ = [
     "dims",
     "errors",
     "evaluate",
+    "explain",
     "fit",
     "functional",
     "get_num_threads",
