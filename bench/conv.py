@@ -31,6 +31,7 @@ from bench.shapes import SETS, Conv
 from bench.timing import environment, interleave, keep_freed_pages, require_torch, set_threads
 from numbacnn.dims import ConvDims
 from numbacnn.errors import NumbaCNNError
+from numbacnn.tensor import empty
 
 #: float32 sums of up to some 100,000 random terms, relative to the largest output.
 TOLERANCE = 1e-4
@@ -60,7 +61,10 @@ class Problem:
     def of(cls, conv: Conv, batch: int) -> Problem:
         dims, rng = conv.dims(batch), np.random.default_rng(0)
         shapes = (dims.input_shape, dims.kernel_shape, dims.output_shape)
-        return cls(conv, dims, *(rng.standard_normal(shape, dtype=np.float32) for shape in shapes))
+        arrays = [empty(shape, np.float32).numpy() for shape in shapes]  # aligned, as PyTorch's are too
+        for array in arrays:
+            rng.standard_normal(out=array, dtype=np.float32)
+        return cls(conv, dims, *arrays)
 
     def ours(self, pass_: str, *, keep_weights: bool = False) -> Callable[[], Any]:
         """The pass through the functional layer; a kernel that cannot change is one to keep packed.
@@ -71,7 +75,8 @@ class Problem:
 
         d, w = self.dims, self.w
         if keep_weights and pass_ == "forward":
-            w = w.copy()  # itself read-only, not a view of what someone may write to
+            w = empty(w.shape, w.dtype).numpy()
+            np.copyto(w, self.w)
             w.flags.writeable = False
         options = {
             "stride": d.stride_,

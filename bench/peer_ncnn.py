@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.peer_torch import plane
 from bench.timing import fastest
 from numbacnn.dims import ConvDims
 
@@ -57,6 +58,9 @@ class NcnnConv:
     """One convolution's forward pass in ncnn, from and to channels-last NumPy arrays of one image."""
 
     def __init__(self, dims: ConvDims, x: np.ndarray, w: np.ndarray, threads: int) -> None:
+        self.signal = dims.rank == 1
+        if self.signal:
+            dims, x, w = plane(dims), x[:, None], w[None]
         if dims.rank != 2 or dims.n != 1:
             raise UnsupportedError("ncnn: only images of one or two spatial axes, one at a time")
         self.ncnn, self.dims = require_ncnn(), dims
@@ -108,4 +112,5 @@ class NcnnConv:
         """What the call computes, as a channels-last NumPy array."""
         y = self._packed(call(), 1)  # held: the array is a view of it
         # one row of one pixel comes with fewer axes
-        return np.moveaxis(np.array(y.numpy()).reshape(self.dims.c_out, *self.dims.out_), 0, -1)[None]
+        result = np.moveaxis(np.array(y.numpy()).reshape(self.dims.c_out, *self.dims.out_), 0, -1)[None]
+        return result[:, 0] if self.signal else result

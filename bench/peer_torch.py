@@ -30,7 +30,7 @@ class TorchConv:
     ) -> None:
         self.torch, self.signal, self.keep_weights = require_torch(), dims.rank == 1, keep_weights
         if self.signal:
-            dims, x, w, dy = _plane(dims), x[:, None], w[None], dy[:, None]
+            dims, x, w, dy = plane(dims), x[:, None], w[None], dy[:, None]
         self.dims = dims
         per_axis = zip(dims.in_, dims.pad_lo_, dims.span_, dims.stride_, strict=True)
         equal_out = tuple((i + 2 * lo - span) // s + 1 for i, lo, span, s in per_axis)
@@ -97,7 +97,7 @@ class TorchConv:
         return dx[:, 0] if self.signal else dx
 
 
-def _plane(dims: ConvDims) -> ConvDims:
+def plane(dims: ConvDims) -> ConvDims:
     """The same convolution of images of one row."""
     ones = {field: (1, *getattr(dims, field)) for field in ("in_", "k_", "stride_", "dilation_")}
     return replace(dims, **ones, pad_lo_=(0, *dims.pad_lo_), pad_hi_=(0, *dims.pad_hi_))

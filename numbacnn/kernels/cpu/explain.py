@@ -25,8 +25,8 @@ class Explanation:
 
     Attributes:
         pass_: ``"forward"``, ``"data"`` or ``"weights"``.
-        algorithm: ``"direct"``, ``"winograd F(4x4, 3x3)"``, ``"winograd F(2x2, 3x3)"``, ``"depthwise"`` or
-            ``"product"``.
+        algorithm: ``"direct"``, ``"winograd F(4x4, 3x3)"``, ``"winograd F(2x2, 3x3)"``, ``"depthwise"``,
+            ``"product"``, or ``"none"`` for an empty batch.
         tile: what a register tile holds, such as ``"6 pixels x 16 channels of float32"``.
         blocking: how sums and work are cut.
         parts: pieces of work that threads draw.
@@ -92,6 +92,8 @@ def _winograd(dims: ConvDims, pass_: str, m: int, lanes: int, threads: int, kept
 
 def explain_pass(dims: ConvDims, pass_: str, dtype: np.dtype, threads: int, kept: bool) -> Explanation:
     """Return how a pass is computed with so many threads; kept: its kernel is read-only."""
+    if dims.n == 0:
+        return Explanation(pass_, "none", "none", "nothing to compute: the batch is empty", 0, 0, 0, 0, 0.0)
     item = dtype.itemsize
     lanes = VECTOR_BYTES // item
     kept = kept and pass_ != "weights"
