@@ -3,8 +3,9 @@
 A tile is m by m outputs and the (m + 2) by (m + 2) inputs that they read.  Tiles of a dilated convolution
 take every dilation-th pixel.  Where tiles are many they are cut into blocks, each of which a thread
 transforms, multiplies and transforms back within its L2 cache, by a kernel transformed once beforehand.
-Where they are few, the steps follow one another for all tiles, and the products are cut by output channels:
-each thread then transforms the part of the kernel that it multiplies by, just before, in its L2 cache.
+Where they are fewer, the steps follow one another for all tiles, and the products are cut by points.  Where
+they are few, the products are cut by output channels: each thread then transforms the part of the kernel that
+it multiplies by, just before, in its L2 cache.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ..._native import Flat
 from ...dims import ConvDims
-from .cut import balanced_parts, cache_sizes, even, round_up, wanted_parts
+from .cut import PARTS_PER_THREAD, balanced_parts, cache_sizes, even, round_up
 from .plan import integers
 from .simd import VECTOR_BYTES
 from .tile import ROWS, VECTORS
@@ -52,7 +54,7 @@ class WinogradPlan:
         pixels, places: offsets of a block's tiles among the transformed inputs and the products.
         chores: rows ``group, panel, first input, end``: parts of the kernel to transform beforehand.
         parts: rows ``group, first tile, end``.
-        products: rows ``group, first panel, end``, where products are cut by channels; else none.
+        products: rows ``group, first point, end, first panel, end``, where tiles are shared; else none.
         packed: elements of the transformed kernel, 0 where each thread transforms its own part.
         workspace: elements of workspace, those of every thread included.
 
@@ -97,7 +99,7 @@ def axis_tiles(out: int, size: int, origin: int, dilation: int, m: int) -> list[
     return tiles
 
 
-def tables_of_axes(dims: ConvDims, backward: bool, m: int) -> tuple[np.ndarray, np.ndarray]:
+def _tables_of_axes(dims: ConvDims, backward: bool, m: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the tiles of both axes of a pass."""
     tables = []
     for axis in range(2):
@@ -106,6 +108,13 @@ def tables_of_axes(dims: ConvDims, backward: bool, m: int) -> tuple[np.ndarray, 
             size, out, lo = out, size, dims.pad_lo_[axis] - 2 * dims.dilation_[axis]
         tables.append(integers(axis_tiles(out, size, lo, dims.dilation_[axis], m), 5))
     return tables[0], tables[1]
+
+
+def filled(size: int, constants: dict[int, int]) -> np.ndarray:
+    """Return so many integers, these at their places and zeros elsewhere."""
+    sizes = np.zeros(size, np.int64)
+    sizes[list(constants)] = list(constants.values())
+    return sizes
 
 
 def apart(elements: int, item: int) -> int:
@@ -119,15 +128,91 @@ def apart(elements: int, item: int) -> int:
     return (lines + 1 - lines % 2) * line
 
 
-def _tiles_in_block(tiles: int, inputs: int, outputs: int, item: int, threads: int) -> int:
+class Pass(NamedTuple):
+    """A pass by Winograd's method: sizes of a group, and how the operands lie."""
+
+    constants: dict[int, int]
+    rows: np.ndarray
+    columns: np.ndarray
+    tiles: int  # of all images
+    inputs: int
+    outputs: int
+
+
+def pass_of(dims: ConvDims, backward: bool, m: int, width: int) -> Pass:
+    """State the forward pass, or the data gradient, by tiles of m by m outputs."""
+    inputs, outputs = dims.c_in // dims.groups, dims.c_out // dims.groups
+    source, target, tap = dims.input_shape, dims.output_shape, inputs * dims.c_out
+    strides = (dims.c_out, 1, outputs)
+    if backward:
+        inputs, outputs, source, target = outputs, inputs, target, source
+        strides = (1, dims.c_out, inputs)
+    rows, columns = _tables_of_axes(dims, backward, m)
+    constants = {
+        M: m, TILES_H: len(rows), TILES_W: len(columns),
+        DILATION_H: dims.dilation_[0], DILATION_W: dims.dilation_[1],
+        INPUTS: inputs, OUTPUTS: outputs, IN_PITCH: round_up(inputs, width),
+        OUT_PITCH: round_up(outputs, width), PANELS: -(-outputs // width), TURNED: int(backward),
+        X_IMAGE: math.prod(source[1:]), X_ROW: math.prod(source[2:]), X_COLUMN: source[3],
+        Y_IMAGE: math.prod(target[1:]), Y_ROW: math.prod(target[2:]), Y_COLUMN: target[3],
+        W_TAP: tap, W_INPUT: strides[0], W_OUTPUT: strides[1], W_GROUP: strides[2],
+    }  # fmt: skip
+    return Pass(constants, rows, columns, dims.n * len(rows) * len(columns), inputs, outputs)
+
+
+Rows = list[tuple[int, ...]]  # of a table
+
+
+class _Cut(NamedTuple):
+    """How a pass is cut into parts."""
+
+    block: int  # tiles at a time
+    k_block: int  # inputs whose kernel is transformed at a time
+    inside: bool  # each thread transforms the part of the kernel that it multiplies by
+    chores: Rows
+    parts: Rows
+    products: Rows
+
+
+def _tiles_in_block(p: Pass, item: int, threads: int) -> int:
     """Return how many tiles a thread works on at a time: squares of all channels, about what L2 holds."""
-    l2 = cache_sizes()[1]
-    fit = l2 // (36 * item * (inputs + outputs))
+    fit = cache_sizes()[1] // (36 * item * (p.inputs + p.outputs))
     most = max(LEAST_TILES, min(MOST_TILES, fit // ROWS * ROWS))
-    parts = -(-tiles // most)
+    parts = -(-p.tiles // most)
     if parts < 8 * threads:
         parts = round_up(parts, threads)
-    return max(1, -(-tiles // parts))
+    return max(1, -(-p.tiles // parts))
+
+
+def _cut(p: Pass, groups: int, lanes: int, threads: int, kept: bool) -> _Cut:
+    """Cut a pass by its number of tiles: see the top of this file."""
+    item, width, points = VECTOR_BYTES // lanes, VECTORS * lanes, (p.constants[M] + 2) ** 2
+    panels, k_pitch = p.constants[PANELS], round_up(p.inputs, lanes)
+    inside = not kept and p.tiles <= FEW_TILES and groups * panels >= threads
+    shared = inside or p.tiles <= SHARED_TILES
+    step = block = _tiles_in_block(p, item, threads)
+    if shared:
+        block, step = p.tiles, max(1, -(-p.tiles // (4 * threads)))
+    parts: Rows = [(g, t, min(t + step, p.tiles)) for g in range(groups) for t in range(0, p.tiles, step)]
+    products: Rows
+    if inside:
+        # The part of the kernel that a thread transforms and multiplies by stays in L2.
+        k_block = max(lanes, cache_sizes()[1] // 2 // (points * width * item) // lanes * lanes)
+        cuts = balanced_parts(panels, 1, -(-PARTS_PER_THREAD * threads // groups), threads)
+        products = [(g, 0, points, a, b) for g in range(groups) for a, b in even(panels, cuts)]
+        return _Cut(block, min(k_block, k_pitch), True, [], parts, products)
+    k_block = min(k_pitch, CHANNELS)
+    chores: Rows = [
+        (g, panel, k, min(k + k_block, p.inputs))
+        for g in range(groups)
+        for panel in range(panels)
+        for k in range(0, p.inputs, k_block)
+    ]
+    cuts = min(panels, -(-PARTS_PER_THREAD * threads // (points * groups)))
+    products = [
+        (g, e, e + 1, a, b) for g in range(groups) for e in range(points) for a, b in even(panels, cuts)
+    ]
+    return _Cut(block, k_block, False, chores, parts, products if shared else [])
 
 
 @functools.lru_cache(maxsize=512)
@@ -140,88 +225,37 @@ def winograd_plan(
     How it is cut depends on the number of threads; what each output sums, and in which order, does not.
     """
     item, width, points = VECTOR_BYTES // lanes, VECTORS * lanes, (m + 2) ** 2
-    inputs, outputs = dims.c_in // dims.groups, dims.c_out // dims.groups
-    source, target, tap = dims.input_shape, dims.output_shape, inputs * dims.c_out
-    strides = (dims.c_out, 1, outputs)
-    if backward:
-        inputs, outputs, source, target = outputs, inputs, target, source
-        strides = (1, dims.c_out, inputs)
-    rows, columns = tables_of_axes(dims, backward, m)
-    tiles = dims.n * len(rows) * len(columns)
-    panels = -(-outputs // width)
-    in_pitch, out_pitch = round_up(inputs, width), panels * width
-    k_pitch = round_up(inputs, lanes)
-
-    wanted = max(1, min(dims.groups * panels, wanted_parts(dims.macs / 4, threads)))
-    inside = not kept and tiles <= FEW_TILES and dims.groups * panels >= threads
-    split = inside or tiles <= SHARED_TILES
-    k_block = min(k_pitch, CHANNELS)
-    if split:
-        block, step = tiles, max(1, -(-tiles // (4 * threads)))
-    else:
-        block = step = _tiles_in_block(tiles, inputs, outputs, item, threads)
-    products, chores = [], []
-    if inside:
-        # The part of the kernel that a thread transforms and multiplies by stays in L2.
-        k_block = max(lanes, cache_sizes()[1] // 2 // (points * width * item) // lanes * lanes)
-        k_block = min(k_block, k_pitch)
-        cuts = balanced_parts(panels, 1, -(-wanted // dims.groups), threads)
-        products = [(g, 0, points, a, b) for g in range(dims.groups) for a, b in even(panels, cuts)]
-    else:
-        chores = [
-            (g, p, k, min(k + k_block, inputs))
-            for g in range(dims.groups)
-            for p in range(panels)
-            for k in range(0, inputs, k_block)
-        ]
-        if split:
-            cuts = 1 if threads * 3 <= points else min(panels, -(-3 * threads // points))
-            products = [
-                (g, e, e + 1, a, b)
-                for g in range(dims.groups)
-                for e in range(points)
-                for a, b in even(panels, cuts)
-            ]
-    parts = [(g, t, min(t + step, tiles)) for g in range(dims.groups) for t in range(0, tiles, step)]
-
-    sizes = np.zeros(SIZES, np.int64)
-    v_step, m_step = apart(block * in_pitch, item), apart(block * out_pitch, item)
-    u_step = apart((k_block if inside else panels * k_pitch) * width, item)
+    p = pass_of(dims, backward, m, width)
+    cut = _cut(p, dims.groups, lanes, threads, kept)
+    in_pitch, out_pitch, k_pitch = p.constants[IN_PITCH], p.constants[OUT_PITCH], round_up(p.inputs, lanes)
+    v_step, m_step = apart(cut.block * in_pitch, item), apart(cut.block * out_pitch, item)
+    u_step = apart((cut.k_block if cut.inside else p.constants[PANELS] * k_pitch) * width, item)
+    constants = p.constants | {
+        K_BLOCK: cut.k_block, K_PITCH: k_pitch, TILES: cut.block, V_STEP: v_step, M_STEP: m_step,
+        U_STEP: u_step, KERNEL_GROUP: points * u_step,
+        CHUNK: max(ROWS, cache_sizes()[1] // 2 // (in_pitch * item) // ROWS * ROWS),
+    }  # fmt: skip
     # The workspace: squares of all tiles where they are shared, then per thread its own.
-    used, sizes[KERNEL_GROUP] = 0, points * u_step
-    packed = 0 if inside else dims.groups * points * u_step
-    if split:
-        sizes[[V_GROUP, M_GROUP]] = points * v_step, points * m_step
-        sizes[[V0, M0]] = used, used + dims.groups * points * v_step
-        used += dims.groups * points * (v_step + m_step)
-    slots, slot = used, 0
-    stage_columns = round_up(k_block, width)
+    shared, squares = len(cut.products) > 0, points * (v_step + m_step)
+    slots = dims.groups * squares if shared else 0
+    stage_columns, slot = round_up(cut.k_block, width), 0
     for name, elements in (
         (SQUARE0, max(points * CHANNELS, 3 * (m + 2) * stage_columns)),
         (SPARE0, CHANNELS),
         (STAGE0, points * lanes * stage_columns if backward else 0),
-        (PANEL0, points * u_step if inside else 0),
+        (PANEL0, points * u_step if cut.inside else 0),
     ):
-        sizes[name] = slot
+        constants[name] = slot
         slot += round_up(elements, lanes)
-    if not split:
-        sizes[[V0, M0]] = slot, slot + points * v_step
-        slot += points * (v_step + m_step)
-    named = {
-        M: m, TILES_H: len(rows), TILES_W: len(columns),
-        DILATION_H: dims.dilation_[0], DILATION_W: dims.dilation_[1],
-        INPUTS: inputs, OUTPUTS: outputs, IN_PITCH: in_pitch, OUT_PITCH: out_pitch, PANELS: panels,
-        TURNED: int(backward),
-        X_IMAGE: math.prod(source[1:]), X_ROW: math.prod(source[2:]), X_COLUMN: source[3],
-        Y_IMAGE: math.prod(target[1:]), Y_ROW: math.prod(target[2:]), Y_COLUMN: target[3],
-        W_TAP: tap, W_INPUT: strides[0], W_OUTPUT: strides[1], W_GROUP: strides[2],
-        K_BLOCK: k_block, K_PITCH: k_pitch, TILES: block, SLOTS0: slots, SLOT: slot,
-        V_STEP: v_step, M_STEP: m_step, U_STEP: u_step,
-        CHUNK: max(ROWS, cache_sizes()[1] // 2 // (in_pitch * item) // ROWS * ROWS),
-    }  # fmt: skip
-    sizes[list(named)] = list(named.values())
+    if shared:
+        constants |= {V_GROUP: points * v_step, M_GROUP: points * m_step}
+        constants |= {V0: 0, M0: dims.groups * points * v_step}
+    else:
+        constants |= {V0: slot, M0: slot + points * v_step}
+        slot += squares
+    constants |= {SLOTS0: slots, SLOT: slot}
     return WinogradPlan(
-        m, sizes, rows, columns, np.arange(block) * in_pitch, np.arange(block) * out_pitch,
-        integers(chores, 4), integers(parts, 3), integers(products, 5), packed,
-        slots + threads * slot,
+        m, filled(SIZES, constants), p.rows, p.columns, np.arange(cut.block) * in_pitch,
+        np.arange(cut.block) * out_pitch, integers(cut.chores, 4), integers(cut.parts, 3),
+        integers(cut.products, 5), 0 if cut.inside else dims.groups * points * u_step, slots + threads * slot,
     )  # fmt: skip
