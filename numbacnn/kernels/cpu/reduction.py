@@ -1,8 +1,9 @@
 """Sums and maxima over pooling windows, axis by axis: the loops around the groups of `window`.
 
-A piece of a row of the target is made in two passes, unless windows are small and
-overlap little.  The first reduces over depths and rows: whole runs of a row of the source, so vectors are
-full however few the channels; its result stays in L1.  The second reduces that over columns.  Nine taps of a 3 x 3 window are six that way, 27 of a 3 x 3 x 3 window twelve.
+A piece of a row of the target is made in two passes, unless windows are small and overlap little.  The first
+reduces over depths and rows: whole runs of a row of the source, so vectors are full however few the channels;
+its result stays in L1.  The second reduces that over columns.  Nine taps of a 3 x 3 window are six that way,
+27 of a 3 x 3 x 3 window twelve.
 """
 
 from __future__ import annotations

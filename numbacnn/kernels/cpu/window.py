@@ -51,18 +51,26 @@ def _keep_rolled(module: Any, branch: Any) -> None:
 def _repeat(
     b: ir.IRBuilder, first: Any, end: Any, carried: Values, body: Callable[[Any, Values], Values]
 ) -> Values:
-    """Emit ``for i in range(first, end): carried = body(i, carried)`` and return the last values."""
+    """Emit ``for i in range(first, end): carried = body(i, carried)``, first < end; return the last values."""
     start, loop, done = b.block, b.append_basic_block("taps"), b.append_basic_block("reduced")
-    b.cbranch(b.icmp_signed("<", first, end), loop, done)
+    b.branch(loop)
     b.position_at_end(loop)
     i, phis = b.phi(INTP), [b.phi(value.type) for value in carried]
     after = body(i, phis)
-    following, last = b.add(i, index(1)), b.block
+    following = b.add(i, index(1))
     for phi, before, value in zip([i, *phis], [first, *carried], [following, *after], strict=True):
         phi.add_incoming(before, start)
-        phi.add_incoming(value, last)
+        phi.add_incoming(value, b.block)
     _keep_rolled(b.module, b.cbranch(b.icmp_signed("<", following, end), loop, done))
     b.position_at_end(done)
+    return after
+
+
+def _if(b: ir.IRBuilder, condition: Any, carried: Values, body: Callable[[Values], Values]) -> Values:
+    """Emit ``if condition: carried = body(carried)`` and return the last values."""
+    start = b.block
+    with b.if_then(condition, likely=True):
+        after, last = body(carried), b.block
     results = [b.phi(value.type) for value in carried]
     for result, before, value in zip(results, carried, after, strict=True):
         result.add_incoming(before, start)
@@ -161,14 +169,7 @@ def _emit(b: ir.IRBuilder, dtype: Any, shape: Values, emit: Callable[[_Group], N
 
 def _carried(group: _Group, carry: Any, pointers: Values, identity: Any) -> Values:
     """What the reduction starts from: the values in memory, or the identity."""
-    b, start = group.b, group.b.block
-    with b.if_then(carry):
-        loaded, inside = group.load(pointers), b.block
-    firsts = [b.phi(group.vector) for _ in range(GROUP)]
-    for phi, value in zip(firsts, loaded, strict=True):
-        phi.add_incoming(identity, start)
-        phi.add_incoming(value, inside)
-    return firsts
+    return _if(group.b, carry, [identity] * GROUP, lambda _: group.load(pointers))
 
 
 @intrinsic
@@ -199,7 +200,8 @@ def _over_lists(
     def outer(i: Any, values: Values) -> Values:
         return _repeat(b, inner_first, inner_end, values, lambda j, v: tap(i, j, v))
 
-    return _repeat(b, first, end, carried, outer)
+    some = b.and_(b.icmp_signed("<", first, end), b.icmp_signed("<", inner_first, inner_end))
+    return _if(b, some, carried, lambda values: _repeat(b, first, end, values, outer))
 
 
 @intrinsic
