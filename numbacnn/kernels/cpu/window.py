@@ -4,11 +4,12 @@ LLVM's own loops over channels spend more on entry checks and leftovers than on 
 Here a group of GROUP vectors is carried through the taps, hiding each other's latency, and masks tell which
 lanes exist.  Nothing outside the masks is read or written.
 
-A group's ``shape = (hop, pitch, active, channels, drop)``: vector ``p < active`` takes its taps ``p hop``
-elements past those of the first, and lies ``p pitch`` past it; it has the first ``channels - p drop`` lanes,
-at most all.  With ``drop = 0`` the vectors are neighbouring outputs, or outputs a few apart, of up to a
-vector of channels.  With hop, pitch and drop the lanes of a vector they are one run of neighbouring numbers:
-channels of a pixel, or pixels where source and target advance alike.
+A group's ``shape = (hop1, hop2, hop3, pitch, active, channels, drop)``: of the vectors ``p < active`` the
+first takes its taps where the call says, the others ``hop_p`` elements past it, and each lies ``p pitch``
+past the first; it has the first ``channels - p drop`` lanes, at most all.  With ``drop = 0`` the vectors are
+neighbouring outputs, or outputs a few apart, of up to a vector of channels.  With hops, pitch and drop in
+multiples of the lanes they are one run of neighbouring numbers: channels of a pixel, or pixels where source
+and target advance alike.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def _keep_rolled(module: Any, branch: Any) -> None:
 def _repeat(
     b: ir.IRBuilder, first: Any, end: Any, carried: Values, body: Callable[[Any, Values], Values]
 ) -> Values:
-    """Emit ``for i in range(first, end): carried = body(i, carried)``, first < end; return the last values."""
+    """Emit ``for i in range(first, end): carried = body(i, carried)``, at least once; return the last."""
     start, loop, done = b.block, b.append_basic_block("taps"), b.append_basic_block("reduced")
     b.branch(loop)
     b.position_at_end(loop)
@@ -105,7 +106,7 @@ class _Group:
 
     def __init__(self, b: ir.IRBuilder, dtype: Any, shape: Values, masked: bool) -> None:
         self.b, self.vector = b, vector_type(dtype)
-        self.hop, self.pitch, active, channels, drop = shape
+        *self.hops, self.pitch, active, channels, drop = shape
         self.masks: Values = [None] * GROUP
         if masked:
             lanes = lanes_of(dtype)
@@ -117,8 +118,11 @@ class _Group:
                 none = ir.Constant(mask.type, [0] * lanes)
                 self.masks[p] = b.select(b.icmp_signed("<", index(p), active), mask, none)
 
-    def places(self, pointer: Any, hop: Any) -> Values:
-        return [offset(self.b, pointer, self.b.mul(hop, index(p))) for p in range(GROUP)]
+    def sources(self, pointer: Any) -> Values:
+        return [pointer, *(offset(self.b, pointer, hop) for hop in self.hops)]
+
+    def targets(self, pointer: Any) -> Values:
+        return [offset(self.b, pointer, self.b.mul(self.pitch, index(p))) for p in range(GROUP)]
 
     def load(self, pointers: Values) -> Values:
         b, vector = self.b, self.vector
@@ -150,7 +154,7 @@ class _Group:
 
 def _is_full(b: ir.IRBuilder, dtype: Any, shape: Values) -> Any:
     """Whether every lane of every vector exists."""
-    _, _, active, channels, drop = shape
+    *_, active, channels, drop = shape
     least = b.add(index(lanes_of(dtype)), b.mul(drop, index(GROUP - 1)))
     return b.and_(b.icmp_signed("==", active, index(GROUP)), b.icmp_signed(">=", channels, least))
 
@@ -174,8 +178,8 @@ def _carried(group: _Group, carry: Any, pointers: Values, identity: Any) -> Valu
 
 @intrinsic
 def group_at(typingctx, groups, g):
-    """Return row g of a table of groups, of 10 columns; g is not negative."""
-    columns = 10
+    """Return row g of a table of groups, of 12 columns; g is not negative."""
+    columns = 12
 
     def codegen(context, b, sig, args):
         row = offset(b, data_pointer(context, b, sig.args[0], args[0]), b.mul(args[1], index(columns)))
@@ -219,11 +223,11 @@ def max_taps(typingctx, x, at, places, ranges, carry, y, target, shape):
 
         def emit(group: _Group) -> None:
             lowest = ir.Constant(group.vector, [float("-inf")] * group.vector.count)
-            goals = group.places(offset(b, goal, target), group.pitch)
+            goals = group.targets(offset(b, goal, target))
 
             def tap(i: Any, j: Any, tops: Values) -> Values:
                 element = b.add(b.add(at, b.load(offset(b, taps, i))), b.load(offset(b, taps, j)))
-                values = group.load(group.places(offset(b, source, element), group.hop))
+                values = group.load(group.sources(offset(b, source, element)))
                 return [_larger(b, top, value) for top, value in zip(tops, values, strict=True)]
 
             tops = _over_lists(b, ranges, _carried(group, carry, goals, lowest), tap)
@@ -242,13 +246,13 @@ def _sum_taps(context: Any, b: ir.IRBuilder, sig: Any, args: Any, change: Callab
     shape = cgutils.unpack_tuple(b, packed)
 
     def emit(group: _Group) -> None:
-        goals = group.places(offset(b, goal, target), group.pitch)
+        goals = group.targets(offset(b, goal, target))
 
         def tap(i: Any, j: Any, sums: Values) -> Values:
             element = b.add(b.add(at, b.load(offset(b, taps, i))), b.load(offset(b, taps, j)))
             outer = b.fmul(factor, b.load(offset(b, weights, i)))
             weight = _spread(b, b.fmul(outer, b.load(offset(b, weights, j))), group.vector.count)
-            values = group.load(group.places(offset(b, source, element), group.hop))
+            values = group.load(group.sources(offset(b, source, element)))
             if change is not None:
                 values = [change(b, value) for value in values]
             pairs = zip(sums, values, strict=True)
@@ -327,7 +331,7 @@ def _emit_by_top(
         b.cbranch(_is_full(b, dtype, shape), test, slow)
         b.position_at_end(test)
     group = _Group(b, dtype, shape, masked)
-    values = group.load(group.places(tops, group.pitch))
+    values = group.load(group.targets(tops))
     lost = [b.fcmp_unordered("uno", v, v) for v in values]
     any_lost = b.or_(b.or_(lost[0], lost[1]), b.or_(lost[2], lost[3]))
     bits = ir.IntType(group.vector.count)
@@ -337,7 +341,7 @@ def _emit_by_top(
     b.branch(done)
     b.position_at_end(slow)
     group = _Group(b, dtype, shape, True)
-    emit(group, group.load(group.places(tops, group.pitch)), True)
+    emit(group, group.load(group.targets(tops)), True)
     b.branch(done)
     b.position_at_end(done)
 
@@ -362,15 +366,15 @@ def route_taps(typingctx, x, y, dy, dx, at, window, own, apart, target, shape):
             none = zeros(group.vector)
 
             def tap(d: Any, r: Any, _: Any, element: Any, left: Values) -> Values:
-                values = group.load(group.places(offset(b, px, element), group.hop))
+                values = group.load(group.sources(offset(b, px, element)))
                 wins = _wins(b, values, tops, careful)
                 reached = b.and_(b.icmp_signed(">=", d, depth0), b.icmp_signed(">=", r, row0))
                 ended = b.and_(b.icmp_signed("<", d, depth1), b.icmp_signed("<", r, row1))
                 with b.if_then(b.and_(reached, ended), likely=True):
-                    group.add(left, wins, group.places(offset(b, pdx, element), group.hop), apart)
+                    group.add(left, wins, group.sources(offset(b, pdx, element)), apart)
                 return [b.select(won, none, v) for won, v in zip(wins, left, strict=True)]
 
-            gradients = group.load(group.places(offset(b, pdy, target), group.pitch))
+            gradients = group.load(group.targets(offset(b, pdy, target)))
             _over_box(b, window, at, gradients, tap)
 
         _emit_by_top(b, sig.args[0].dtype, shape, offset(b, py, target), emit)
@@ -383,7 +387,8 @@ def route_taps(typingctx, x, y, dy, dx, at, window, own, apart, target, shape):
 def find_taps(typingctx, x, y, at, window, numbers, indices, target, shape):
     """``indices = number + depth depth_number + row row_number + column column_number`` of the first maximum.
 
-    numbers: (number, depth_number, row_number, column_number, number from a vector to the next).
+    numbers: (number, depth_number, row_number, column_number, elements per number); where drop is 0 the
+    vectors are as many numbers apart as their hops tell, else they share one.
     """
     signature = types.void(x, y, at, window, numbers, indices, target, shape)
 
@@ -391,28 +396,30 @@ def find_taps(typingctx, x, y, at, window, numbers, indices, target, shape):
         _, _, at, window, numbers, _, target, packed = args
         px, py, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 1, 5))
         window, shape = cgutils.unpack_tuple(b, window), cgutils.unpack_tuple(b, packed)
-        number, *steps, between = cgutils.unpack_tuple(b, numbers)
+        number, *steps, size = cgutils.unpack_tuple(b, numbers)
         group = _Group(b, sig.args[0].dtype, shape, True)
+        one_pixel = b.icmp_signed("!=", shape[-1], index(0))
+        apart = [index(0), *(b.select(one_pixel, index(0), b.sdiv(hop, size)) for hop in group.hops)]
         lanes = group.vector.count
         whole = ir.VectorType(INTP, lanes)
-        tops = group.load(group.places(offset(b, py, target), group.pitch))
+        tops = group.load(group.targets(offset(b, py, target)))
         every = [ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1] * lanes)] * GROUP
 
         def tap(d: Any, r: Any, k: Any, element: Any, carried: Values) -> Values:
             left, found = carried[:GROUP], carried[GROUP:]
-            values = group.load(group.places(offset(b, px, element), group.hop))
+            values = group.load(group.sources(offset(b, px, element)))
             wins = [b.and_(won, at) for won, at in zip(_wins(b, values, tops, True), left, strict=True)]
             here = number
             for place, step in zip((d, r, k), steps, strict=True):
                 here = b.add(here, b.mul(place, step))
-            heres = [_spread(b, b.add(here, b.mul(between, index(p))), lanes) for p in range(GROUP)]
+            heres = [_spread(b, b.add(here, further), lanes) for further in apart]
             found = [b.select(won, h, f) for won, h, f in zip(wins, heres, found, strict=True)]
             return [*(b.and_(at, b.not_(won)) for won, at in zip(wins, left, strict=True)), *found]
 
         nowhere = [ir.Constant(whole, [0] * lanes)] * GROUP
         found = _over_box(b, window, at, [*every, *nowhere], tap)[GROUP:]
         for value, pointer, mask in zip(
-            found, group.places(offset(b, goal, target), group.pitch), group.masks, strict=True
+            found, group.targets(offset(b, goal, target)), group.masks, strict=True
         ):
             address = b.bitcast(pointer, whole.as_pointer())
             kind = ir.FunctionType(ir.VoidType(), [whole, address.type, LANE, mask.type])
