@@ -383,6 +383,18 @@ def route_taps(typingctx, x, y, dy, dx, at, window, own, apart, target, shape):
     return signature, codegen
 
 
+def _store_whole(b: ir.IRBuilder, value: Any, pointer: Any, mask: Any) -> None:
+    """Write the lanes of the mask of a vector of 64-bit integers; without a mask all."""
+    address = b.bitcast(pointer, value.type.as_pointer())
+    if mask is None:
+        b.store(value, address).align = 8
+        return
+    kind = ir.FunctionType(ir.VoidType(), [value.type, address.type, LANE, mask.type])
+    name = f"llvm.masked.store.v{value.type.count}i64.p0"
+    function = cgutils.get_or_insert_function(b.module, kind, name)
+    b.call(function, [value, address, ir.Constant(LANE, 8), mask])
+
+
 @intrinsic
 def find_taps(typingctx, x, y, at, window, numbers, indices, target, shape):
     """``indices = number + depth depth_number + row row_number + column column_number`` of the first maximum.
@@ -397,34 +409,38 @@ def find_taps(typingctx, x, y, at, window, numbers, indices, target, shape):
         px, py, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 1, 5))
         window, shape = cgutils.unpack_tuple(b, window), cgutils.unpack_tuple(b, packed)
         number, *steps, size = cgutils.unpack_tuple(b, numbers)
-        group = _Group(b, sig.args[0].dtype, shape, True)
-        one_pixel = b.icmp_signed("!=", shape[-1], index(0))
-        apart = [index(0), *(b.select(one_pixel, index(0), b.sdiv(hop, size)) for hop in group.hops)]
-        lanes = group.vector.count
-        whole = ir.VectorType(INTP, lanes)
-        tops = group.load(group.targets(offset(b, py, target)))
-        every = [ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1] * lanes)] * GROUP
+        dtype = sig.args[0].dtype
+        # numbers from the window's first on, as wide as the elements, so that one mask serves both
+        lane = ir.IntType(dtype.bitwidth)
 
-        def tap(d: Any, r: Any, k: Any, element: Any, carried: Values) -> Values:
-            left, found = carried[:GROUP], carried[GROUP:]
-            values = group.load(group.sources(offset(b, px, element)))
-            wins = [b.and_(won, at) for won, at in zip(_wins(b, values, tops, True), left, strict=True)]
-            here = number
-            for place, step in zip((d, r, k), steps, strict=True):
-                here = b.add(here, b.mul(place, step))
-            heres = [_spread(b, b.add(here, further), lanes) for further in apart]
-            found = [b.select(won, h, f) for won, h, f in zip(wins, heres, found, strict=True)]
-            return [*(b.and_(at, b.not_(won)) for won, at in zip(wins, left, strict=True)), *found]
+        def emit(group: _Group) -> None:
+            lanes = group.vector.count
+            tops = group.load(group.targets(offset(b, py, target)))
 
-        nowhere = [ir.Constant(whole, [0] * lanes)] * GROUP
-        found = _over_box(b, window, at, [*every, *nowhere], tap)[GROUP:]
-        for value, pointer, mask in zip(
-            found, group.targets(offset(b, goal, target)), group.masks, strict=True
-        ):
-            address = b.bitcast(pointer, whole.as_pointer())
-            kind = ir.FunctionType(ir.VoidType(), [whole, address.type, LANE, mask.type])
-            function = cgutils.get_or_insert_function(b.module, kind, f"llvm.masked.store.v{lanes}i64.p0")
-            b.call(function, [value, address, ir.Constant(LANE, 8), mask])
+            def tap(d: Any, r: Any, k: Any, element: Any, carried: Values) -> Values:
+                left, found = carried[:GROUP], carried[GROUP:]
+                values = group.load(group.sources(offset(b, px, element)))
+                wins = [b.and_(won, at) for won, at in zip(_wins(b, values, tops, True), left, strict=True)]
+                here = index(0)
+                for place, step in zip((d, r, k), steps, strict=True):
+                    here = b.add(here, b.mul(place, step))
+                here = _spread(b, b.trunc(here, lane) if lane.width < 64 else here, lanes)
+                found = [b.select(won, here, f) for won, f in zip(wins, found, strict=True)]
+                return [*(b.and_(at, b.not_(won)) for won, at in zip(wins, left, strict=True)), *found]
+
+            every = [ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1] * lanes)] * GROUP
+            nowhere = [ir.Constant(ir.VectorType(lane, lanes), [0] * lanes)] * GROUP
+            found = _over_box(b, window, at, [*every, *nowhere], tap)[GROUP:]
+            one_pixel = b.icmp_signed("!=", shape[-1], index(0))
+            apart = [index(0), *(b.select(one_pixel, index(0), b.sdiv(hop, size)) for hop in group.hops)]
+            whole = ir.VectorType(INTP, lanes)
+            targets = group.targets(offset(b, goal, target))
+            for value, further, pointer, mask in zip(found, apart, targets, group.masks, strict=True):
+                wide = b.sext(value, whole) if lane.width < 64 else value
+                first = _spread(b, b.add(number, further), lanes)
+                _store_whole(b, b.add(wide, first), pointer, mask)
+
+        _emit(b, dtype, shape, emit)
         return context.get_dummy_value()
 
     return signature, codegen
