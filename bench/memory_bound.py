@@ -18,7 +18,8 @@ from bench.report import Table, geomean, milliseconds, write_json
 from bench.timing import environment, interleave, keep_freed_pages, set_threads
 from numbacnn.dims import PoolDims
 from numbacnn.kernels import reference
-from numbacnn.kernels.cpu import elementwise, pool, softmax, update
+from numbacnn.kernels.cpu import elementwise, lp_pool, pool, softmax, unpool, update, weighted_pool
+from numbacnn.pool_dims import PoolGeometry, WindowDims
 
 ALLOWED = 1e-5  # of the largest output
 CHANNELS = 64
@@ -40,21 +41,65 @@ class Case(NamedTuple):
         return sum(a.nbytes * (2 if updated and i in self.outputs else 1) for i, a in arrays)
 
 
-def _cases(megabytes: float) -> Iterator[Case]:
-    rng = np.random.default_rng(0)
+Arrays = Callable[..., np.ndarray]
 
-    def array(*shape: int) -> np.ndarray:
-        return rng.standard_normal(shape, dtype=np.float32)
 
-    pixels = max(8, int((megabytes * 1e6 / 4 / CHANNELS / 4) ** 0.5) // 8 * 8)
+def _square(megabytes: float) -> int:
+    """Pixels along an edge of four images of CHANNELS channels that take so much, a multiple of 8."""
+    return max(8, int((megabytes * 1e6 / 4 / CHANNELS / 4) ** 0.5) // 8 * 8)
+
+
+def _geometries(megabytes: float) -> Iterator[tuple[str, PoolGeometry]]:
+    pixels = _square(megabytes)
+    image = (4, pixels, pixels, CHANNELS)
     for label, kernel, stride in (("2x2 /2", 2, 2), ("3x3 /2", 3, 2), ("3x3 /1", 3, 1)):
-        dims = PoolDims.of((4, pixels, pixels, CHANNELS), kernel, stride, "same")
+        yield label, PoolDims.of(image, kernel, stride, "same")
+    yield "2x2 /2 6ch", PoolDims.of((4, pixels, pixels, 6), 2)
+    edge = max(4, round((pixels * pixels) ** (1 / 3)) // 4 * 4)
+    yield "3x3x3 /1", PoolDims.of((1, edge, edge, edge, CHANNELS), 3, 1, "same")
+    yield "5 /2 1-D", PoolDims.of((4, pixels * pixels // 4, CHANNELS), 5, 2, "same")
+    yield "global", WindowDims.adaptive((pixels * pixels // 49 + 1, 7, 7, 4 * CHANNELS), 1)
+    yield "to 7x7", WindowDims.adaptive(image, 7)
+    out = pixels * 5 // 7
+    yield "fractional", WindowDims.fractional(image, out, (0.3, 0.7), 2)
+
+
+def _pool_cases(megabytes: float, array: Arrays) -> Iterator[Case]:
+    """Maxima and averages of every geometry, and the other kinds of pooling of one each."""
+    for label, dims in _geometries(megabytes):
         x, y, dy, dx = (array(*s) for s in (dims.input_shape, *[dims.output_shape] * 2, dims.input_shape))
         pool.max_pool_forward(dims, x, y)
         yield Case(f"max_pool_forward {label}", pool.max_pool_forward, (dims, x, dy.copy()), (2,))
         yield Case(f"max_pool_backward {label}", pool.max_pool_backward, (dims, x, y, dy, dx), (4,))
         yield Case(f"avg_pool_forward {label}", pool.avg_pool_forward, (dims, x, dy.copy(), False, 0.0), (2,))
         yield Case(f"avg_pool_backward {label}", pool.avg_pool_backward, (dims, dy, dx, False, 0.0), (2,))
+        if label not in ("2x2 /2", "3x3 /1"):
+            continue
+        norm = np.empty_like(y)
+        lp_pool.lp_pool_forward(dims, x, norm, 2.0)
+        yield Case(f"lp_pool_forward {label}", lp_pool.lp_pool_forward, (dims, x, dy.copy(), 2.0), (2,))
+        yield Case(f"lp_pool_backward {label}", lp_pool.lp_pool_backward, (dims, x, norm, dy, dx, 2.0), (4,))
+        if label == "3x3 /1":
+            weights = ((0.6, 1.0, 0.6),) * 2
+            forward, backward = weighted_pool.weighted_pool_forward, weighted_pool.weighted_pool_backward
+            yield Case(f"weighted_pool_forward {label}", forward, (dims, x, dy.copy(), weights), (2,))
+            yield Case(f"weighted_pool_backward {label}", backward, (dims, dy, dx, weights), (2,))
+            continue
+        indices = np.empty(y.shape, np.int64)
+        pool.max_pool_indices(dims, x, y, indices)
+        yield Case(f"max_pool_indices {label}", pool.max_pool_indices, (dims, x, y, indices.copy()), (3,))
+        yield Case(f"max_unpool_forward {label}", unpool.max_unpool_forward, (y, indices, dx), (2,))
+        yield Case(f"max_unpool_backward {label}", unpool.max_unpool_backward, (x, indices, dy.copy()), (2,))
+
+
+def _cases(megabytes: float) -> Iterator[Case]:
+    rng = np.random.default_rng(0)
+
+    def array(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    yield from _pool_cases(megabytes, array)
+    pixels = _square(megabytes)
     x, y, z = (
         array(4, pixels, pixels, CHANNELS),
         array(4, pixels, pixels, CHANNELS),
@@ -97,7 +142,7 @@ def run(
 ) -> dict[str, Any]:
     """Measure and print the cases whose name holds ``only``; a JSON-able report."""
     set_threads(1)
-    table = Table((("function", 26), ("ms", 6), ("GB/s", 6), ("of copy", 7)))
+    table = Table((("function", 29), ("ms", 6), ("GB/s", 6), ("of copy", 7)))
     rows = []
     for case in _cases(megabytes):
         if only not in case.name:

@@ -250,6 +250,13 @@ class PoolDims(_Window):
         """``(n, *out, c)``."""
         return (self.n, *self.out_, self.c)
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.input_shape, self.k_, self.stride_, self.dilation_, self.pad_lo_))
+
+    def __hash__(self) -> int:
+        return self._hash  # kept, as plans are looked up by dims at each call
+
     @classmethod
     def of(
         cls,

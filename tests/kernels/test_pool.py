@@ -112,6 +112,7 @@ LARGE = [
     ((2, 30000, 3), {"kernel": 5, "stride": 2, "padding": 2}),
     ((1, 40, 36, 9, 7), {"kernel": 3, "stride": (1, 2, 1), "padding": 1, "ceil_mode": True}),
     ((1, 3, 40, 41, 20), {"kernel": (2, 3, 3), "stride": (2, 1, 2), "dilation": (1, 2, 1)}),
+    ((1, 40, 36, 18, 3), {"kernel": 2}),
     ((1, 300, 6, 5, 3), {"kernel": (20, 2, 2), "stride": (3, 2, 2)}),
 ]
 PLACED = [

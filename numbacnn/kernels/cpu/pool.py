@@ -41,11 +41,11 @@ def _route_row(x, y, dy, dx, x_row, y_row, depths, rows, own, groups, sizes):
     """Add the gradients of a row of windows, of so many depths and rows of taps."""
     depth_step, row_step, step, apart = sizes[5:]
     for g in range(groups.shape[0]):
-        target, at, columns, _, length, hop, pitch, active, drop, advance = group_at(groups, g)
+        target, at, columns, _, length, hop1, hop2, hop3, pitch, active, drop, advance = group_at(groups, g)
         target, at = target + y_row, at + x_row
         window = (depths, depth_step, rows, row_step, columns, step)
         for k in range(0, length, advance):
-            shape = (hop, pitch, active, length - k, drop)
+            shape = (hop1, hop2, hop3, pitch, active, length - k, drop)
             route_taps(x, y, dy, dx, at + k, window, own, apart, target + k, shape)
 
 
@@ -90,12 +90,14 @@ def _find_part(part, parts, x, y, indices, tables):
         x_row = image * size + depths[depth, 1] + rows[row, 1]
         number = depths[depth, 2] * plane + rows[row, 2] * line
         for g in range(groups.shape[0]):
-            target, at, columns, between, length, hop, pitch, active, drop, advance = group_at(groups, g)
-            numbers = (number + at // c, depth_pixels, row_pixels, pixels, between)
+            target, at, columns, _, length, hop1, hop2, hop3, pitch, active, drop, advance = group_at(
+                groups, g
+            )
+            numbers = (number + at // c, depth_pixels, row_pixels, pixels, c)
             target, at = target + y_row, at + x_row
             window = (depths[depth, 3], depth_step, rows[row, 3], row_step, columns, step)
             for k in range(0, length, advance):
-                shape = (hop, pitch, active, length - k, drop)
+                shape = (hop1, hop2, hop3, pitch, active, length - k, drop)
                 find_taps(x, y, at + k, window, numbers, indices, target + k, shape)
 
 

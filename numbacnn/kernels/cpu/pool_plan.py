@@ -116,31 +116,40 @@ class Group(NamedTuple):
 
     column: int  # the first
     length: int  # elements
-    hop: int
+    hop1: int
+    hop2: int
+    hop3: int
     pitch: int
     active: int
     drop: int
     advance: int  # elements by which calls proceed through the length
 
 
-def _alike(columns: list[tuple[int, object]], at: int, step: int, run: int) -> tuple[int, int]:
-    """How many columns from `at` on, each `step` further, are alike and evenly apart, and how far.
+def _run(column: int, length: int, lanes: int) -> Group:
+    """A run of neighbouring numbers."""
+    return Group(column, length, lanes, 2 * lanes, 3 * lanes, lanes, GROUP, lanes, GROUP * lanes)
 
-    At most GROUP, unless they are `run` apart.
+
+def _alike(columns: list[tuple[int, object]], at: int, step: int, run: int, least: int) -> list[int]:
+    """How far the columns from `at` on, each `step` further, lie past the first, while they are alike.
+
+    At most GROUP, unless they are `run` apart; neighbours are at least `least` apart.
     """
-    count, hop = 1, 0
-    place, pattern = columns[at]
-    while at + count * step < len(columns):
-        following, other = columns[at + count * step]
-        apart = following - place
-        even = apart == hop if count > 1 else apart > 0
-        if other != pattern or not even or (count == GROUP and apart != run):
+    first, pattern = columns[at]
+    hops = [0]
+    while at + len(hops) * step < len(columns):
+        following, other = columns[at + len(hops) * step]
+        apart = following - first - hops[-1]
+        even = hops[-1] == run * (len(hops) - 1) and apart == run
+        if other != pattern or apart < least or (len(hops) >= GROUP and not even):
             break
-        count, hop, place = count + 1, apart, following
-    return count, hop
+        hops.append(following - first)
+    return hops
 
 
-def _groups(columns: list[tuple[int, object]], c: int, lanes: int, step: int, runs: bool) -> list[Group]:
+def _groups(
+    columns: list[tuple[int, object]], c: int, lanes: int, step: int, run: int, least: int
+) -> list[Group]:
     """Cut columns, of which each has a place and a pattern, into groups.
 
     Args:
@@ -148,26 +157,46 @@ def _groups(columns: list[tuple[int, object]], c: int, lanes: int, step: int, ru
         c: channels.
         lanes: of a vector.
         step: columns that are so many apart may be grouped; else neighbours.
-        runs: whether sources and targets that advance alike may be taken as one run.
+        run: how far apart sources are that advance as targets do, which may be taken as one run; or -1.
+        least: how far apart the places of neighbours in a group must be.
 
     """
     found = []
-    run = c if runs and step == 1 else -1
     vectors = -(-c // lanes)
     whole = vectors % GROUP == 0 or vectors >= 3 * GROUP  # the channels of a pixel fill vectors well
     for phase in range(min(step, len(columns))):
         at = phase
         while at < len(columns):
-            count, hop = _alike(columns, at, step, run)
-            if hop == run:
-                group = Group(at, count * c, lanes, lanes, GROUP, lanes, GROUP * lanes)
+            hops = _alike(columns, at, step, run, least)
+            count = len(hops)
+            if count > 1 and hops[-1] == run * (count - 1):
+                group = _run(at, count * c, lanes)
             elif whole or count == 1:
-                count, group = 1, Group(at, c, lanes, lanes, GROUP, lanes, GROUP * lanes)
+                count, group = 1, _run(at, c, lanes)
             else:
-                group = Group(at, c, hop, step * c, count, 0, lanes)
+                count = min(count, GROUP)
+                hop1, hop2, hop3 = (hops + [0] * GROUP)[1:GROUP]
+                group = Group(at, c, hop1, hop2, hop3, step * c, count, 0, lanes)
             found.append(group)
             at += count * step
     return sorted(found)
+
+
+def _overlapping(group: Group, c: int, lanes: int, after: int, room: int) -> Group:
+    """The group with full vectors where what they write past their channels is written again afterwards.
+
+    That is faster than with masks, where vectors are narrower than 64 bytes.
+
+    Args:
+        group: of neighbouring columns.
+        c: channels.
+        lanes: of a vector.
+        after: elements of the target that later groups write.
+        room: elements of the source from the group's last on.
+
+    """
+    fits = group.drop == 0 and group.active == GROUP and group.pitch == c < lanes
+    return group._replace(length=lanes) if fits and after >= lanes - c and room >= lanes else group
 
 
 def _ranges(matrix: Matrix, c: int) -> list[tuple[int, int]]:
@@ -186,8 +215,13 @@ def _ranges(matrix: Matrix, c: int) -> list[tuple[int, int]]:
     return ranges
 
 
-def _chunks(matrix: Matrix, c: int, lanes: int, step: int, entries: _Entries) -> tuple[Table, Table, int]:
-    """The chunks of a row and their groups of columns; and the longest segment."""
+def _chunks(
+    matrix: Matrix, size: int, c: int, lanes: int, step: int, once: bool, entries: _Entries
+) -> tuple[Table, Table, int]:
+    """The chunks of a row, of so many source columns, and their groups; and the longest segment.
+
+    once: whether each target is written once, rather than carried from depth to depth.
+    """
     chunks: Table = []
     groups: Table = []
     for first, end in _ranges(matrix, c):
@@ -200,9 +234,14 @@ def _chunks(matrix: Matrix, c: int, lanes: int, step: int, entries: _Entries) ->
             (base * c, tuple(relative)) for base, relative in zip(bases, lists, strict=True)
         ]
         begin = len(groups)
-        for group in _groups(columns, c, lanes, step, True):
-            ends = entries.add(lists[group.column])
-            groups.append(((first + group.column) * c, columns[group.column][0], *ends, *group[1:]))
+        for group in _groups(columns, c, lanes, step, c if step == 1 else -1, 0):
+            sources = lists[group.column]
+            last = columns[group.column][0] + group.hop3 + max((place for place, _ in sources), default=0)
+            after = (len(rows) - group.column - GROUP) * c
+            if once:
+                group = _overlapping(group, c, lanes, after, size * c - last)
+            place, ends = columns[group.column][0], entries.add(sources)
+            groups.append(((first + group.column) * c, place, *ends, *group[1:]))
         chunks.append((begin, len(groups), low * c, (high - low) * c, first * c, (end - first) * c))
     return chunks, groups, max(chunk[3] for chunk in chunks)
 
@@ -230,7 +269,7 @@ def passes(
     whether all taps of a box are met at once), and with a row per depth or row of the target (first and end
     entry, place in the target), per chunk of a row (first and end group, first element and elements of the
     source, the same of the target), per group of columns (place in the target and the source, first and end
-    entry, length, hop, pitch, active, drop, advance), and per entry its place in the source and its weight.
+    entry, length, hops, pitch, active, drop, advance), and per entry its place in the source and its weight.
     """
     three = _three(dims)
     matrices = [
@@ -241,7 +280,8 @@ def passes(
     if transposed:
         matrices = [_transposed(m, axis.size) for m, axis in zip(matrices, three, strict=True)]
         sources, targets = targets, sources
-        step = max(1, three[2].stride)  # pixels so far apart are met by the same taps
+        tiled = all(len(sources) == 1 for sources in matrices[2])
+        step = 1 if tiled else max(1, three[2].stride)  # pixels so far apart are met by the same taps
     c = dims.c
     entries = _Entries()
     (source, line), (target, target_line) = (
@@ -254,7 +294,9 @@ def passes(
     rows = [
         (*entries.add([(p * line, w) for p, w in row]), i * target_line) for i, row in enumerate(matrices[1])
     ]
-    chunks, groups, segment = _chunks(matrices[2], c, lanes, step, entries)
+    once = all(len(row) <= 1 for row in matrices[0])
+    chunks, groups, segment = _chunks(matrices[2], sources[2], c, lanes, step, once, entries)
+    segment += lanes  # which overlapping vectors may read past its end
     at_once = _is_at_once(matrices, sum(chunk[3] for chunk in chunks) / (len(matrices[2]) * c), c, lanes)
     sizes = (dims.n, source, target, segment, int(at_once))
     tables = (*(np.array(table, np.int64) for table in (depths, rows, chunks, groups, entries.places)),)
@@ -264,14 +306,12 @@ def passes(
 
 
 def _boxes(axis: Axis, c: int, lanes: int, runs: bool) -> Table:
-    """Groups of columns of windows: place in the output and the input, taps, hop in pixels, and the rest."""
+    """Groups of columns of windows: place in the output and the input, taps, nothing, and the rest."""
     columns: list[tuple[int, object]] = [(span.start * c, span.taps) for span in axis.spans]
-    groups = _groups(columns, c, lanes, 1, runs)
     table: Table = []
-    for group in groups:
+    for group in _groups(columns, c, lanes, 1, c if runs else -1, 1):
         span = axis.spans[group.column]
-        between = 0 if group.drop else group.hop // c
-        table.append((group.column * c, span.start * c, span.taps, between, *group[1:]))
+        table.append((group.column * c, span.start * c, span.taps, 0, *group[1:]))
     return table
 
 

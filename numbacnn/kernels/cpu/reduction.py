@@ -1,8 +1,9 @@
 """Sums and maxima over pooling windows, axis by axis: the loops around the groups of `window`.
 
-A piece of a row of the target is made in two passes, unless windows are small and
-overlap little.  The first reduces over depths and rows: whole runs of a row of the source, so vectors are
-full however few the channels; its result stays in L1.  The second reduces that over columns.  Nine taps of a 3 x 3 window are six that way, 27 of a 3 x 3 x 3 window twelve.
+A piece of a row of the target is made in two passes, unless windows are small and overlap little.  The first
+reduces over depths and rows: whole runs of a row of the source, so vectors are full however few the channels;
+its result stays in L1.  The second reduces that over columns.  Nine taps of a 3 x 3 window are six that way,
+27 of a 3 x 3 x 3 window twelve.
 """
 
 from __future__ import annotations
@@ -36,20 +37,24 @@ def locate(unit, depths, rows, chunks):
 @jit
 def _max_columns(x, at, first, end, carry, y, target, begin, done, groups, places):
     for g in range(begin, done):
-        goal, start, inner, inner_end, length, hop, pitch, active, drop, advance = group_at(groups, g)
+        goal, start, inner, inner_end, length, hop1, hop2, hop3, pitch, active, drop, advance = group_at(
+            groups, g
+        )
         goal, start, ranges = goal + target, start + at, (first, end, inner, inner_end)
         for k in range(0, length, advance):
-            shape = (hop, pitch, active, length - k, drop)
+            shape = (hop1, hop2, hop3, pitch, active, length - k, drop)
             max_taps(x, start + k, places, ranges, carry, y, goal + k, shape)
 
 
 @jit
 def _sum_columns(x, at, first, end, factor, carry, y, target, begin, done, groups, places, weights):
     for g in range(begin, done):
-        goal, start, inner, inner_end, length, hop, pitch, active, drop, advance = group_at(groups, g)
+        goal, start, inner, inner_end, length, hop1, hop2, hop3, pitch, active, drop, advance = group_at(
+            groups, g
+        )
         goal, start, ranges = goal + target, start + at, (first, end, inner, inner_end)
         for k in range(0, length, advance):
-            shape = (hop, pitch, active, length - k, drop)
+            shape = (hop1, hop2, hop3, pitch, active, length - k, drop)
             sum_taps(x, start + k, places, weights, ranges, factor, carry, y, goal + k, shape)
 
 
@@ -71,7 +76,7 @@ def max_unit(unit, slot, x, y, work, tables):
             for r in range(r0, r1, _ROWS):
                 ranges = (r, min(r + _ROWS, r1), 0, 1)
                 for k in range(0, length, GROUP * lanes):
-                    shape = (lanes, lanes, GROUP, length - k, lanes)
+                    shape = (lanes, 2 * lanes, 3 * lanes, lanes, GROUP, length - k, lanes)
                     max_taps(x, start + k, places, ranges, carry, work, line + k, shape)
                 carry = True
         at, d0, d1, r0, r1 = line - low, 0, 1, 0, 1
@@ -99,7 +104,7 @@ def sum_unit(unit, slot, x, y, work, tables):
             for r in range(r0, r1, _ROWS):
                 ranges = (r, min(r + _ROWS, r1), 0, 1)
                 for k in range(0, length, GROUP * lanes):
-                    shape = (lanes, lanes, GROUP, length - k, lanes)
+                    shape = (lanes, 2 * lanes, 3 * lanes, lanes, GROUP, length - k, lanes)
                     sum_taps(x, start + k, places, weights, ranges, weights[d], carry, work, line + k, shape)
                 carry = True
         at, d0, d1, r0, r1 = line - low, 0, 1, 0, min(taps, 1)  # without any source, zeros
@@ -138,7 +143,7 @@ def norm_unit(unit, slot, x, y, work, squares, tables):
         for r in range(r0, r1, _ROWS):
             ranges = (r, min(r + _ROWS, r1), 0, 1)
             for k in range(0, length, GROUP * lanes):
-                shape = (lanes, lanes, GROUP, length - k, lanes)
+                shape = (lanes, 2 * lanes, 3 * lanes, lanes, GROUP, length - k, lanes)
                 if squares:
                     sum_squares(x, at + k, places, weights, ranges, one, carry, work, line + k, shape)
                 else:

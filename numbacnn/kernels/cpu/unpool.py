@@ -1,7 +1,7 @@
 """Max unpooling: values put back to the pixels that they were the maxima of, and the gradient.
 
-A part owns a block of channels of an image, whatever their indices, and goes through its values in order: so
-the last of equal indices wins for any number of threads.
+A part owns an image, or where threads are more than images a block of its channels, whatever their indices,
+and goes through its values in order: so the last of equal indices wins for any number of threads.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from math import prod
 import numpy as np
 
 from ..._jit import jit, kernel, parts_for, run, split
+from ..._threads import POOL
 
 __all__ = ["max_unpool_backward", "max_unpool_forward"]
 
 _GRAIN = 16384  # elements per part
-_LINE = 64  # bytes of a cache line: blocks of channels are that wide, so that threads rarely share one
+_LINE = 64  # bytes of a cache line: blocks of channels are that wide at least: threads rarely share one
 _SCATTER = 1.5  # nanoseconds per value
 
 
@@ -60,10 +61,12 @@ def _take(team, parts, dy, indices, dx, sizes):
     run(team, _take_part, parts, (dy, indices, dx, sizes))
 
 
-def _sizes(pooled: np.ndarray, whole: np.ndarray) -> tuple[int, int, int, int, int]:
+def _sizes(pooled: np.ndarray, whole: np.ndarray, threads: int) -> tuple[int, int, int, int, int]:
     """Images, pixels of the pooled and of the whole image, channels, and blocks of channels."""
     n, *pixels, c = pooled.shape
-    return n, prod(pixels), prod(whole.shape[1:-1]), c, max(1, c * pooled.itemsize // _LINE)
+    # no more than needed: four narrow sweeps over an image took four times as long as one
+    blocks = min(max(1, c * pooled.itemsize // _LINE), -(-threads // max(1, n)))
+    return n, prod(pixels), prod(whole.shape[1:-1]), c, blocks
 
 
 def max_unpool_forward(
@@ -73,7 +76,8 @@ def max_unpool_forward(
 ) -> None:
     """``y[n, indices[n, i, c], c] = x[n, i, c]``, zeros elsewhere; of equal indices the last i wins."""
     arrays = x.reshape(-1), indices.reshape(-1), y.reshape(-1)
-    _put(x.size * _SCATTER + y.nbytes * 0.03, parts_for(y.size, _GRAIN), *arrays, _sizes(x, y))
+    team = POOL.team(x.size * _SCATTER + y.nbytes * 0.03)
+    _put.on(team, parts_for(y.size, _GRAIN), *arrays, _sizes(x, y, team[1]))
 
 
 def max_unpool_backward(
@@ -83,4 +87,4 @@ def max_unpool_backward(
 ) -> None:
     """``dx[n, i, c] = dy[n, indices[n, i, c], c]``."""
     arrays = dy.reshape(-1), indices.reshape(-1), dx.reshape(-1)
-    _take(dx.size * _SCATTER, parts_for(dx.size, _GRAIN), *arrays, _sizes(dx, dy))
+    _take(dx.size * _SCATTER, parts_for(dx.size, _GRAIN), *arrays, _sizes(dx, dy, 1))

@@ -4,11 +4,12 @@ LLVM's own loops over channels spend more on entry checks and leftovers than on 
 Here a group of GROUP vectors is carried through the taps, hiding each other's latency, and masks tell which
 lanes exist.  Nothing outside the masks is read or written.
 
-A group's ``shape = (hop, pitch, active, channels, drop)``: vector ``p < active`` takes its taps ``p hop``
-elements past those of the first, and lies ``p pitch`` past it; it has the first ``channels - p drop`` lanes,
-at most all.  With ``drop = 0`` the vectors are neighbouring outputs, or outputs a few apart, of up to a
-vector of channels.  With hop, pitch and drop the lanes of a vector they are one run of neighbouring numbers:
-channels of a pixel, or pixels where source and target advance alike.
+A group's ``shape = (hop1, hop2, hop3, pitch, active, channels, drop)``: of the vectors ``p < active`` the
+first takes its taps where the call says, the others ``hop_p`` elements past it, and each lies ``p pitch``
+past the first; it has the first ``channels - p drop`` lanes, at most all.  With ``drop = 0`` the vectors are
+neighbouring outputs, or outputs a few apart, of up to a vector of channels.  With hops, pitch and drop in
+multiples of the lanes they are one run of neighbouring numbers: channels of a pixel, or pixels where source
+and target advance alike.
 """
 
 from __future__ import annotations
@@ -44,18 +45,26 @@ Values = list[Any]
 def _repeat(
     b: ir.IRBuilder, first: Any, end: Any, carried: Values, body: Callable[[Any, Values], Values]
 ) -> Values:
-    """Emit ``for i in range(first, end): carried = body(i, carried)`` and return the last values."""
+    """Emit ``for i in range(first, end): carried = body(i, carried)``, at least once; return the last."""
     start, loop, done = b.block, b.append_basic_block("taps"), b.append_basic_block("reduced")
-    b.cbranch(b.icmp_signed("<", first, end), loop, done)
+    b.branch(loop)
     b.position_at_end(loop)
     i, phis = b.phi(INTP), [b.phi(value.type) for value in carried]
     after = body(i, phis)
-    following, last = b.add(i, index(1)), b.block
+    following = b.add(i, index(1))
     for phi, before, value in zip([i, *phis], [first, *carried], [following, *after], strict=True):
         phi.add_incoming(before, start)
-        phi.add_incoming(value, last)
+        phi.add_incoming(value, b.block)
     keep_rolled(b.module, b.cbranch(b.icmp_signed("<", following, end), loop, done))
     b.position_at_end(done)
+    return after
+
+
+def _if(b: ir.IRBuilder, condition: Any, carried: Values, body: Callable[[Values], Values]) -> Values:
+    """Emit ``if condition: carried = body(carried)`` and return the last values."""
+    start = b.block
+    with b.if_then(condition, likely=True):
+        after, last = body(carried), b.block
     results = [b.phi(value.type) for value in carried]
     for result, before, value in zip(results, carried, after, strict=True):
         result.add_incoming(before, start)
@@ -90,7 +99,7 @@ class _Group:
 
     def __init__(self, b: ir.IRBuilder, dtype: Any, shape: Values, masked: bool) -> None:
         self.b, self.vector = b, vector_type(dtype)
-        self.hop, self.pitch, active, channels, drop = shape
+        *self.hops, self.pitch, active, channels, drop = shape
         self.masks: Values = [None] * GROUP
         if masked:
             lanes = lanes_of(dtype)
@@ -102,8 +111,11 @@ class _Group:
                 none = ir.Constant(mask.type, [0] * lanes)
                 self.masks[p] = b.select(b.icmp_signed("<", index(p), active), mask, none)
 
-    def places(self, pointer: Any, hop: Any) -> Values:
-        return [offset(self.b, pointer, self.b.mul(hop, index(p))) for p in range(GROUP)]
+    def sources(self, pointer: Any) -> Values:
+        return [pointer, *(offset(self.b, pointer, hop) for hop in self.hops)]
+
+    def targets(self, pointer: Any) -> Values:
+        return [offset(self.b, pointer, self.b.mul(self.pitch, index(p))) for p in range(GROUP)]
 
     def load(self, pointers: Values) -> Values:
         b, vector = self.b, self.vector
@@ -135,7 +147,7 @@ class _Group:
 
 def _is_full(b: ir.IRBuilder, dtype: Any, shape: Values) -> Any:
     """Whether every lane of every vector exists."""
-    _, _, active, channels, drop = shape
+    *_, active, channels, drop = shape
     least = b.add(index(lanes_of(dtype)), b.mul(drop, index(GROUP - 1)))
     return b.and_(b.icmp_signed("==", active, index(GROUP)), b.icmp_signed(">=", channels, least))
 
@@ -154,20 +166,13 @@ def _emit(b: ir.IRBuilder, dtype: Any, shape: Values, emit: Callable[[_Group], N
 
 def _carried(group: _Group, carry: Any, pointers: Values, identity: Any) -> Values:
     """What the reduction starts from: the values in memory, or the identity."""
-    b, start = group.b, group.b.block
-    with b.if_then(carry):
-        loaded, inside = group.load(pointers), b.block
-    firsts = [b.phi(group.vector) for _ in range(GROUP)]
-    for phi, value in zip(firsts, loaded, strict=True):
-        phi.add_incoming(identity, start)
-        phi.add_incoming(value, inside)
-    return firsts
+    return _if(group.b, carry, [identity] * GROUP, lambda _: group.load(pointers))
 
 
 @intrinsic
 def group_at(typingctx, groups, g):
-    """Return row g of a table of groups, of 10 columns; g is not negative."""
-    columns = 10
+    """Return row g of a table of groups, of 12 columns; g is not negative."""
+    columns = 12
 
     def codegen(context, b, sig, args):
         row = offset(b, data_pointer(context, b, sig.args[0], args[0]), b.mul(args[1], index(columns)))
@@ -192,7 +197,8 @@ def _over_lists(
     def outer(i: Any, values: Values) -> Values:
         return _repeat(b, inner_first, inner_end, values, lambda j, v: tap(i, j, v))
 
-    return _repeat(b, first, end, carried, outer)
+    some = b.and_(b.icmp_signed("<", first, end), b.icmp_signed("<", inner_first, inner_end))
+    return _if(b, some, carried, lambda values: _repeat(b, first, end, values, outer))
 
 
 @intrinsic
@@ -210,11 +216,11 @@ def max_taps(typingctx, x, at, places, ranges, carry, y, target, shape):
 
         def emit(group: _Group) -> None:
             lowest = ir.Constant(group.vector, [float("-inf")] * group.vector.count)
-            goals = group.places(offset(b, goal, target), group.pitch)
+            goals = group.targets(offset(b, goal, target))
 
             def tap(i: Any, j: Any, tops: Values) -> Values:
                 element = b.add(b.add(at, b.load(offset(b, taps, i))), b.load(offset(b, taps, j)))
-                values = group.load(group.places(offset(b, source, element), group.hop))
+                values = group.load(group.sources(offset(b, source, element)))
                 return [_larger(b, top, value) for top, value in zip(tops, values, strict=True)]
 
             tops = _over_lists(b, ranges, _carried(group, carry, goals, lowest), tap)
@@ -233,13 +239,13 @@ def _sum_taps(context: Any, b: ir.IRBuilder, sig: Any, args: Any, change: Callab
     shape = cgutils.unpack_tuple(b, packed)
 
     def emit(group: _Group) -> None:
-        goals = group.places(offset(b, goal, target), group.pitch)
+        goals = group.targets(offset(b, goal, target))
 
         def tap(i: Any, j: Any, sums: Values) -> Values:
             element = b.add(b.add(at, b.load(offset(b, taps, i))), b.load(offset(b, taps, j)))
             outer = b.fmul(factor, b.load(offset(b, weights, i)))
             weight = _spread(b, b.fmul(outer, b.load(offset(b, weights, j))), group.vector.count)
-            values = group.load(group.places(offset(b, source, element), group.hop))
+            values = group.load(group.sources(offset(b, source, element)))
             if change is not None:
                 values = [change(b, value) for value in values]
             pairs = zip(sums, values, strict=True)
@@ -318,7 +324,7 @@ def _emit_by_top(
         b.cbranch(_is_full(b, dtype, shape), test, slow)
         b.position_at_end(test)
     group = _Group(b, dtype, shape, masked)
-    values = group.load(group.places(tops, group.pitch))
+    values = group.load(group.targets(tops))
     lost = [b.fcmp_unordered("uno", v, v) for v in values]
     any_lost = b.or_(b.or_(lost[0], lost[1]), b.or_(lost[2], lost[3]))
     bits = ir.IntType(group.vector.count)
@@ -328,7 +334,7 @@ def _emit_by_top(
     b.branch(done)
     b.position_at_end(slow)
     group = _Group(b, dtype, shape, True)
-    emit(group, group.load(group.places(tops, group.pitch)), True)
+    emit(group, group.load(group.targets(tops)), True)
     b.branch(done)
     b.position_at_end(done)
 
@@ -353,15 +359,15 @@ def route_taps(typingctx, x, y, dy, dx, at, window, own, apart, target, shape):
             none = zeros(group.vector)
 
             def tap(d: Any, r: Any, _: Any, element: Any, left: Values) -> Values:
-                values = group.load(group.places(offset(b, px, element), group.hop))
+                values = group.load(group.sources(offset(b, px, element)))
                 wins = _wins(b, values, tops, careful)
                 reached = b.and_(b.icmp_signed(">=", d, depth0), b.icmp_signed(">=", r, row0))
                 ended = b.and_(b.icmp_signed("<", d, depth1), b.icmp_signed("<", r, row1))
                 with b.if_then(b.and_(reached, ended), likely=True):
-                    group.add(left, wins, group.places(offset(b, pdx, element), group.hop), apart)
+                    group.add(left, wins, group.sources(offset(b, pdx, element)), apart)
                 return [b.select(won, none, v) for won, v in zip(wins, left, strict=True)]
 
-            gradients = group.load(group.places(offset(b, pdy, target), group.pitch))
+            gradients = group.load(group.targets(offset(b, pdy, target)))
             _over_box(b, window, at, gradients, tap)
 
         _emit_by_top(b, sig.args[0].dtype, shape, offset(b, py, target), emit)
@@ -370,11 +376,24 @@ def route_taps(typingctx, x, y, dy, dx, at, window, own, apart, target, shape):
     return signature, codegen
 
 
+def _store_whole(b: ir.IRBuilder, value: Any, pointer: Any, mask: Any) -> None:
+    """Write the lanes of the mask of a vector of 64-bit integers; without a mask all."""
+    address = b.bitcast(pointer, value.type.as_pointer())
+    if mask is None:
+        b.store(value, address).align = 8
+        return
+    kind = ir.FunctionType(ir.VoidType(), [value.type, address.type, LANE, mask.type])
+    name = f"llvm.masked.store.v{value.type.count}i64.p0"
+    function = cgutils.get_or_insert_function(b.module, kind, name)
+    b.call(function, [value, address, ir.Constant(LANE, 8), mask])
+
+
 @intrinsic
 def find_taps(typingctx, x, y, at, window, numbers, indices, target, shape):
     """``indices = number + depth depth_number + row row_number + column column_number`` of the first maximum.
 
-    numbers: (number, depth_number, row_number, column_number, number from a vector to the next).
+    numbers: (number, depth_number, row_number, column_number, elements per number); where drop is 0 the
+    vectors are as many numbers apart as their hops tell, else they share one.
     """
     signature = types.void(x, y, at, window, numbers, indices, target, shape)
 
@@ -382,33 +401,39 @@ def find_taps(typingctx, x, y, at, window, numbers, indices, target, shape):
         _, _, at, window, numbers, _, target, packed = args
         px, py, goal = (data_pointer(context, b, sig.args[i], args[i]) for i in (0, 1, 5))
         window, shape = cgutils.unpack_tuple(b, window), cgutils.unpack_tuple(b, packed)
-        number, *steps, between = cgutils.unpack_tuple(b, numbers)
-        group = _Group(b, sig.args[0].dtype, shape, True)
-        lanes = group.vector.count
-        whole = ir.VectorType(INTP, lanes)
-        tops = group.load(group.places(offset(b, py, target), group.pitch))
-        every = [ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1] * lanes)] * GROUP
+        number, *steps, size = cgutils.unpack_tuple(b, numbers)
+        dtype = sig.args[0].dtype
+        # numbers from the window's first on, as wide as the elements, so that one mask serves both
+        lane = ir.IntType(dtype.bitwidth)
 
-        def tap(d: Any, r: Any, k: Any, element: Any, carried: Values) -> Values:
-            left, found = carried[:GROUP], carried[GROUP:]
-            values = group.load(group.places(offset(b, px, element), group.hop))
-            wins = [b.and_(won, at) for won, at in zip(_wins(b, values, tops, True), left, strict=True)]
-            here = number
-            for place, step in zip((d, r, k), steps, strict=True):
-                here = b.add(here, b.mul(place, step))
-            heres = [_spread(b, b.add(here, b.mul(between, index(p))), lanes) for p in range(GROUP)]
-            found = [b.select(won, h, f) for won, h, f in zip(wins, heres, found, strict=True)]
-            return [*(b.and_(at, b.not_(won)) for won, at in zip(wins, left, strict=True)), *found]
+        def emit(group: _Group) -> None:
+            lanes = group.vector.count
+            tops = group.load(group.targets(offset(b, py, target)))
 
-        nowhere = [ir.Constant(whole, [0] * lanes)] * GROUP
-        found = _over_box(b, window, at, [*every, *nowhere], tap)[GROUP:]
-        for value, pointer, mask in zip(
-            found, group.places(offset(b, goal, target), group.pitch), group.masks, strict=True
-        ):
-            address = b.bitcast(pointer, whole.as_pointer())
-            kind = ir.FunctionType(ir.VoidType(), [whole, address.type, LANE, mask.type])
-            function = cgutils.get_or_insert_function(b.module, kind, f"llvm.masked.store.v{lanes}i64.p0")
-            b.call(function, [value, address, ir.Constant(LANE, 8), mask])
+            def tap(d: Any, r: Any, k: Any, element: Any, carried: Values) -> Values:
+                left, found = carried[:GROUP], carried[GROUP:]
+                values = group.load(group.sources(offset(b, px, element)))
+                wins = [b.and_(won, at) for won, at in zip(_wins(b, values, tops, True), left, strict=True)]
+                here = index(0)
+                for place, step in zip((d, r, k), steps, strict=True):
+                    here = b.add(here, b.mul(place, step))
+                here = _spread(b, b.trunc(here, lane) if lane.width < 64 else here, lanes)
+                found = [b.select(won, here, f) for won, f in zip(wins, found, strict=True)]
+                return [*(b.and_(at, b.not_(won)) for won, at in zip(wins, left, strict=True)), *found]
+
+            every = [ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1] * lanes)] * GROUP
+            nowhere = [ir.Constant(ir.VectorType(lane, lanes), [0] * lanes)] * GROUP
+            found = _over_box(b, window, at, [*every, *nowhere], tap)[GROUP:]
+            one_pixel = b.icmp_signed("!=", shape[-1], index(0))
+            apart = [index(0), *(b.select(one_pixel, index(0), b.sdiv(hop, size)) for hop in group.hops)]
+            whole = ir.VectorType(INTP, lanes)
+            targets = group.targets(offset(b, goal, target))
+            for value, further, pointer, mask in zip(found, apart, targets, group.masks, strict=True):
+                wide = b.sext(value, whole) if lane.width < 64 else value
+                first = _spread(b, b.add(number, further), lanes)
+                _store_whole(b, b.add(wide, first), pointer, mask)
+
+        _emit(b, dtype, shape, emit)
         return context.get_dummy_value()
 
     return signature, codegen
