@@ -166,13 +166,19 @@ def _pack_panels(phase, weights, block, group, panel0, panel1, pitch, w, out, at
     # Whole panels, side by side: read the kernel's rows in runs, as memory serves them best.
     base = group * phase[plan.W_GROUP] + panel0 * full
     for t in range(block[0], block[1]):
-        for k in range(block[2], block[2] + block[3]):
-            number = phase[plan.WEIGHT0] + (t - phase[plan.TAP0]) * merged + k // inputs
-            start = weights[number] + base + k % inputs * phase[plan.W_INPUT]
-            for panel in range(panel1 - panel0):
-                for v in range(0, full, lanes):
-                    copy_vector(w, start + panel * full + v, out, at + panel * pitch + v)
-            at += full
+        k, end = block[2], block[2] + block[3]
+        while k < end:
+            tap, first = k // inputs, k % inputs
+            count = min(inputs - first, end - k)
+            number = phase[plan.WEIGHT0] + (t - phase[plan.TAP0]) * merged + tap
+            start = weights[number] + base + first * phase[plan.W_INPUT]
+            for _ in range(count):
+                for panel in range(panel1 - panel0):
+                    for v in range(0, full, lanes):
+                        copy_vector(w, start + panel * full + v, out, at + panel * pitch + v)
+                at += full
+                start += phase[plan.W_INPUT]
+            k += count
 
 
 @jit
@@ -183,20 +189,25 @@ def panel_width(valid, lanes):
 
 @jit
 def _chore(slot, part, parts, x, w, packed, work, phases, weights, blocks, chores):
-    """Pack a panel of the kernel, or pad a box of the source."""
+    """Pack some panels of the kernel, or pad a box of the source."""
     chore = chores[part]
     lanes = VECTOR_BYTES // w.itemsize
     if chore[plan.CHORE] == plan.PACK_CHORE:
-        group, panel = chore[plan.CHORE_GROUP], chore[plan.CHORE_PANEL]
+        group, panel0 = chore[plan.CHORE_GROUP], chore[plan.CHORE_PANEL]
         phase = phases[chore[plan.CHORE_PHASE]]
         full = VECTORS * lanes
-        panels = (phase[plan.OUTPUTS] + full - 1) // full
-        valid = phase[plan.OUTPUTS] - panel * full
-        width = panel_width(valid, lanes)
-        at = phase[plan.PACKED0] + (group * panels + panel) * phase[plan.PACKED_K] * full
+        panels, whole = (phase[plan.OUTPUTS] + full - 1) // full, phase[plan.OUTPUTS] // full
+        panel1 = min(panel0 + plan.PACKED_PANELS, panels)
+        pitch = phase[plan.PACKED_K] * full
+        at = phase[plan.PACKED0] + (group * panels + panel0) * pitch
         for b in range(phase[plan.BLOCK0], phase[plan.BLOCK1]):
-            before = at + blocks[b, 4] * width
-            _pack_block(phase, weights, blocks[b], group, panel, width, valid, w, packed, before)
+            block, last = blocks[b], min(panel1, whole)
+            _pack_panels(phase, weights, block, group, panel0, last, pitch, w, packed, at + block[4] * full)
+            if last < panel1:  # one that may be narrower
+                valid = phase[plan.OUTPUTS] - last * full
+                width = panel_width(valid, lanes)
+                to = at + (last - panel0) * pitch + block[4] * width
+                _pack_block(phase, weights, block, group, last, width, valid, w, packed, to)
     else:
         pad_box(phases[0], chore, x, work)
 

@@ -46,7 +46,7 @@ COUNT, SOURCE0, PLACE0, BOX0 = range(4)
 PART_COLUMNS = 16
 PHASE, GROUP0, GROUP1, PANEL0, PANEL1 = range(PIECE_COLUMNS, PART_COLUMNS)
 
-# Columns of `Plan.chores`, what is packed or padded beforehand: a panel of a phase's kernel, or a box.
+# Columns of `Plan.chores`, what is packed or padded beforehand: some panels of a phase's kernel, or a box.
 CHORE_COLUMNS = 12
 CHORE, CHORE_GROUP, CHORE_TO, CHORE_PHASE, CHORE_PANEL = range(5)
 CHORE_BOX0 = 4
@@ -313,7 +313,11 @@ def correlation_plan(dims: ConvDims, backward: bool, lanes: int, threads: int, k
         constants, pieces = tables.add(c, source, phase, phase_bands)
         info[p, list(constants)] = list(constants.values())
         if not inside and constants[PACKED_K]:
-            chores += [(PACK_CHORE, g, 0, p, j, *[0] * 7) for g in range(c.groups) for j in range(panels)]
+            chores += [
+                (PACK_CHORE, g, 0, p, j, *[0] * 7)
+                for g in range(c.groups)
+                for j in range(0, panels, PACKED_PANELS)
+            ]
             tables.packed += c.groups * panels * constants[PACKED_K] * width
         parts += [
             (*piece, p, g0, g1, j0, j1)

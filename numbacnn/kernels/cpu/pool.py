@@ -12,10 +12,11 @@ import numpy as np
 from numbacnn._jit import jit, kernel, run, split
 from numbacnn.pool_dims import PoolGeometry
 
+from .box import find_taps, route_taps
 from .pool_plan import Rule, fronts, passes, routes
 from .reduction import lanes_of, reduce_max, reduce_sum
 from .simd import zero_run
-from .window import find_taps, group_at, route_taps
+from .window import group_at
 
 __all__ = [
     "avg_pool_backward",
