@@ -6,7 +6,6 @@ are as in ``conv.py``; the batch is not empty.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -31,11 +30,6 @@ from .winograd_plan import WinogradPlan, winograd_plan
 NS_PER_MAC = 0.012  # on one thread, for the choice between serial and parallel
 
 _NO_BIAS = {np.dtype(t): np.zeros(0, t) for t in (np.float32, np.float64)}
-
-
-@functools.lru_cache(maxsize=64)
-def _zeros(count: int, dtype: np.dtype) -> np.ndarray:
-    return np.zeros(count, dtype)
 
 
 def lanes_of(array: np.ndarray) -> int:
@@ -101,7 +95,7 @@ def winograd_correlation(
     team = POOL.team(dims.macs * NS_PER_MAC / 2)
     plan = winograd_plan(dims, backward, m, lanes_of(x), team[1], kept)
     work = buffer_pool.array((plan.workspace,), x.dtype)
-    bias = _zeros(y.shape[-1], x.dtype) if b is None else b
+    bias = _NO_BIAS[x.dtype] if b is None else b
     flat = (x.reshape(-1), w.reshape(-1), bias, y.reshape(-1))
     _run(plan, w, kept, lambda packed, tables: winograd.on(team, *flat, packed, work, finish, tables))
 
@@ -111,5 +105,5 @@ def winograd_weights(dims: ConvDims, m: int, x: np.ndarray, dy: np.ndarray, dw: 
     team = POOL.team(dims.macs * NS_PER_MAC / 2)
     plan = winograd_outer_plan(dims, m, lanes_of(x), team[1])
     work = buffer_pool.array((plan.workspace,), x.dtype)
-    flat = (x.reshape(-1), dy.reshape(-1), _zeros(dims.c_out, x.dtype), dw.reshape(-1))
+    flat = (x.reshape(-1), dy.reshape(-1), dw.reshape(-1))
     winograd_outer.on(team, *flat, work, plan.tables)

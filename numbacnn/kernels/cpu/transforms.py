@@ -201,21 +201,20 @@ def pass_line(typingctx, kind, x, x0, step, y, y0, y_step, y_panel, panels):
 
 
 @intrinsic(prefer_literal=True)
-def write_line(typingctx, kind, x, x0, step, bias, bias0, y, y0, y_step, end, spare, spare0, channels):
-    """Transform a line of the workspace, add ``bias[bias0:]`` and write the channels that exist to an array.
+def write_line(typingctx, kind, x, x0, step, y, y0, y_step, end, spare, spare0, channels):
+    """Transform a line of the workspace and write the channels that exist to an array.
 
     Results from number ``end`` on have no place there: they go to ``spare[spare0:]``.
     """
     intp = types.intp
-    signature = types.void(kind, x, intp, intp, bias, intp, y, intp, intp, intp, spare, intp, intp)
+    signature = types.void(kind, x, intp, intp, y, intp, intp, intp, spare, intp, intp)
 
     def codegen(context, b, sig, args):
-        (_, _, x0, step, _, bias0, _, y0, y_step, end, _, spare0, channels) = args
+        (_, _, x0, step, _, y0, y_step, end, _, spare0, channels) = args
         vector = vector_type(sig.args[1].dtype)
-        px, pbias, py, pspare = (data_pointer(context, b, sig.args[i], args[i]) for i in (1, 4, 6, 10))
+        px, py, pspare = (data_pointer(context, b, sig.args[i], args[i]) for i in (1, 4, 8))
         ins, outs, sums = _TRANSFORMS[kind.literal_value]
-        px, pbias, py = offset(b, px, x0), offset(b, pbias, bias0), offset(b, py, y0)
-        pspare = offset(b, pspare, spare0)
+        px, py, pspare = offset(b, px, x0), offset(b, py, y0), offset(b, pspare, spare0)
         sources = [offset(b, px, b.mul(step, index(i))) for i in range(ins)]
         targets = []
         for i in range(outs):
@@ -225,14 +224,11 @@ def write_line(typingctx, kind, x, x0, step, bias, bias0, y, y0, y_step, end, sp
         def emit(panel, v, mask):
             at = b.add(b.mul(panel, index(VECTORS * vector.count)), index(v * vector.count))
             read = [load(b, vector, offset(b, s, at)) for s in sources]
-            place = offset(b, pbias, at)
-            more = load(b, vector, place) if mask is None else masked_load(b, vector, place, mask)
             for value, target in zip(sums(_Arithmetic(b, vector), read), targets, strict=True):
-                value, place = b.fadd(value, more), offset(b, target, at)
                 if mask is None:
-                    store(b, value, place)
+                    store(b, value, offset(b, target, at))
                 else:
-                    masked_store(b, value, place, mask)
+                    masked_store(b, value, offset(b, target, at), mask)
 
         _over_channels(b, vector, channels, emit)
         return context.get_dummy_value()

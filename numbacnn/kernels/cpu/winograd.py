@@ -11,7 +11,7 @@ from ..._jit import inlined, jit, kernel, run_slots
 from . import winograd_plan as plan
 from .finish import finish_run
 from .simd import VECTOR_BYTES, transpose_block, zero_run
-from .tile import ADD, MIDDLE, ROWS, TAIL, VECTORS, ZERO, conv_tile
+from .tile import ADD, BIAS, MIDDLE, ROWS, TAIL, VECTORS, ZERO, conv_tile
 from .transforms import (
     INPUTS2,
     INPUTS4,
@@ -26,74 +26,123 @@ from .transforms import (
 
 
 @jit
-def place(s, rows, columns, tile):
-    """Return a tile's image and its rows of the tables."""
-    in_image = s[plan.TILES_H] * s[plan.TILES_W]
-    image, rest = tile // in_image, tile % in_image
-    return image, rows[rest // s[plan.TILES_W]], columns[rest % s[plan.TILES_W]]
+def strip(s, columns, tile, end, pitch):
+    """Return the image, row and column of a tile, and how many up to ``end`` are its neighbours and it.
+
+    Neighbours take pixels side by side, so that transforms along columns serve both; a row of a strip of them
+    has plan.RUN numbers at most.
+    """
+    in_row = s[plan.TILES_W]
+    in_image = s[plan.TILES_H] * in_row
+    image, row, column = tile // in_image, tile % in_image // in_row, tile % in_row
+    most = (plan.RUN // pitch - 2) // s[plan.M]
+    count = 1
+    hop = s[plan.M] * s[plan.DILATION_W]
+    while (
+        count < most
+        and tile + count < end
+        and column + count < in_row
+        and columns[column + count, plan.OUT0] == columns[column, plan.OUT0] + count * hop
+    ):
+        count += 1
+    return image, row, column, count
+
+
+@inlined
+def read_columns(
+    kind, x, x0, row, column, low, high, first, last, count, joined, pitch, rows, work, square, blank
+):
+    """Transform pixels ``first .. last - 1`` of a strip along columns, to rows of pixels ``pitch`` apart.
+
+    Rows outside low .. high - 1 are zeros.  joined: pixels lie side by side in both.
+    """
+    if joined:
+        to, run = square + first * pitch, (last - first) * count
+        read_line(kind, x, x0 + first * column, row, low, high, work, blank, work, to, rows, run)
+    else:
+        for u in range(first, last):
+            to = square + u * pitch
+            read_line(kind, x, x0 + u * column, row, low, high, work, blank, work, to, rows, count)
 
 
 @jit
-def transform_inputs(s, h, w, x, x0, work, at, step, y_panel, scratch):
-    """Write ``B' d B`` of a tile: point e to ``work[at + e step :]``, panels of channels y_panel apart."""
-    m, channels = s[plan.M], s[plan.INPUTS]
+def transform_inputs(s, h, columns, column0, tiles, x, x0, work, at, y_tile, step, y_panel, scratch):
+    """Write ``B' d B`` of a strip of tiles: point e of tile t to ``work[at + t y_tile + e step :]``.
+
+    Panels of channels lie y_panel apart.
+    """
+    m, channels, dilation = s[plan.M], s[plan.INPUTS], s[plan.DILATION_W]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     square, blank = scratch + s[plan.SQUARE0], scratch + s[plan.SPARE0]
-    row, column = s[plan.DILATION_H] * s[plan.X_ROW], s[plan.DILATION_W] * s[plan.X_COLUMN]
-    pitch = (m + 2) * plan.CHANNELS
-    x0 += h[plan.SOURCE0] * s[plan.X_ROW] + w[plan.SOURCE0] * s[plan.X_COLUMN]
-    zero_run(work, blank, plan.CHANNELS)
+    row, column = s[plan.DILATION_H] * s[plan.X_ROW], dilation * s[plan.X_COLUMN]
+    pixels, start = tiles * m + 2, columns[column0, plan.SOURCE0]
+    first = min(max(0, (dilation - 1 - start) // dilation), pixels)
+    last = max(first, min(pixels, (s[plan.X_WIDTH] - start + dilation - 1) // dilation))
+    x0 += h[plan.SOURCE0] * s[plan.X_ROW] + start * s[plan.X_COLUMN]
+    zero_run(work, blank, plan.RUN)
     for c in range(0, channels, plan.CHANNELS):
         count = min(plan.CHANNELS, channels - c)
-        for j in range(m + 2):
-            low, high = h[plan.LOW], h[plan.HIGH]
-            if j < w[plan.LOW] or j >= w[plan.HIGH]:
-                low = high
-            first, to = x0 + c + j * column, square + j * plan.CHANNELS
-            if m == 4:
-                read_line(INPUTS4, x, first, row, low, high, work, blank, work, to, pitch, count)
-            else:
-                read_line(INPUTS2, x, first, row, low, high, work, blank, work, to, pitch, count)
+        pitch = s[plan.X_PITCH]
+        joined = pitch == count == column
+        rows = (pixels * pitch // width + 2) * width  # whole panels are written
+        low, high = h[plan.LOW], h[plan.HIGH]
+        if m == 4:
+            read_columns(
+                INPUTS4, x, x0 + c, row, column, low, high, first, last, count, joined, pitch, rows, work,
+                square, blank,
+            )  # fmt: skip
+        else:
+            read_columns(
+                INPUTS2, x, x0 + c, row, column, low, high, first, last, count, joined, pitch, rows, work,
+                square, blank,
+            )  # fmt: skip
         panels = (count + width - 1) // width
         for i in range(m + 2):
-            first, to = square + i * pitch, at + c // width * y_panel + i * (m + 2) * step
-            if m == 4:
-                pass_line(INPUTS4, work, first, plan.CHANNELS, work, to, step, y_panel, panels)
-            else:
-                pass_line(INPUTS2, work, first, plan.CHANNELS, work, to, step, y_panel, panels)
+            zero_run(work, square + i * rows, first * pitch)
+            zero_run(work, square + i * rows + last * pitch, (pixels - last) * pitch)
+        for i in range(m + 2):
+            for t in range(tiles):
+                source, to = square + i * rows + t * m * pitch, at + t * y_tile + c // width * y_panel
+                to += i * (m + 2) * step
+                if m == 4:
+                    pass_line(INPUTS4, work, source, pitch, work, to, step, y_panel, panels)
+                else:
+                    pass_line(INPUTS2, work, source, pitch, work, to, step, y_panel, panels)
 
 
 @jit
-def _restore_outputs(s, h, w, work, at, step, bias, b0, y, y0, finish, scratch):
-    """Write ``A' M A + bias`` of a tile, finished; point e's sums are at ``work[at + e step :]``."""
+def _restore_outputs(s, h, columns, column0, tiles, work, at, step, b0, y, y0, finish, scratch):
+    """Write ``A' M A`` of a strip of tiles, finished; point e of its sums is at ``work[at + e step :]``."""
     m, channels = s[plan.M], s[plan.OUTPUTS]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     square, spare = scratch + s[plan.SQUARE0], scratch + s[plan.SPARE0]
     row, column = s[plan.DILATION_H] * s[plan.Y_ROW], s[plan.DILATION_W] * s[plan.Y_COLUMN]
-    pitch = (m + 2) * plan.CHANNELS
-    y0 += h[plan.OUT0] * s[plan.Y_ROW] + w[plan.OUT0] * s[plan.Y_COLUMN]
+    pixels = (tiles - 1) * m + columns[column0 + tiles - 1, plan.VALID]
+    y0 += h[plan.OUT0] * s[plan.Y_ROW] + columns[column0, plan.OUT0] * s[plan.Y_COLUMN]
     for c in range(0, channels, plan.CHANNELS):
         count = min(plan.CHANNELS, channels - c)
         panels = (count + width - 1) // width
-        for j in range(m + 2):
-            first, to = at + c + j * step, square + j * plan.CHANNELS
+        pitch = panels * width
+        rows = tiles * m * pitch
+        for t in range(tiles):
+            for i in range(m + 2):
+                source = at + t * s[plan.OUT_PITCH] + c + i * (m + 2) * step
+                to = square + i * rows + t * m * pitch
+                if m == 4:
+                    pass_line(OUTPUTS4, work, source, step, work, to, pitch, width, panels)
+                else:
+                    pass_line(OUTPUTS2, work, source, step, work, to, pitch, width, panels)
+        joined = pitch == count == column
+        run, lines = (pixels * count, 1) if joined else (count, pixels)
+        for u in range(lines):
+            source, to = square + u * pitch, y0 + u * column + c
             if m == 4:
-                pass_line(OUTPUTS4, work, first, (m + 2) * step, work, to, pitch, width, panels)
+                write_line(OUTPUTS4, work, source, rows, y, to, row, h[plan.VALID], work, spare, run)
             else:
-                pass_line(OUTPUTS2, work, first, (m + 2) * step, work, to, pitch, width, panels)
-        for i in range(h[plan.VALID]):
-            first, to, end = square + i * pitch, y0 + i * row + c, w[plan.VALID]
-            if m == 4:
-                write_line(
-                    OUTPUTS4, work, first, plan.CHANNELS, bias, b0 + c, y, to, column, end, work, spare, count
-                )
-            else:
-                write_line(
-                    OUTPUTS2, work, first, plan.CHANNELS, bias, b0 + c, y, to, column, end, work, spare, count
-                )
+                write_line(OUTPUTS2, work, source, rows, y, to, row, h[plan.VALID], work, spare, run)
     if finish[0]:
         for i in range(h[plan.VALID]):
-            for j in range(w[plan.VALID]):
+            for j in range(pixels):
                 finish_run(y, y0 + i * row + j * column, channels, b0, *finish[1:])
 
 
@@ -154,25 +203,24 @@ def _transform_kernel(s, group, panel, k0, k1, w, out, at, work, scratch):
 
 
 @jit
-def multiply(pixels, places, count, k, work, v0, u, u0, m0, taps, mode):
+def multiply(pixels, places, count, k, work, v0, u, u0, m0, taps, bias, b0, mode, valid):
     """``M[t, c] (+)= sum over k of V[t, k] U[k, c]`` for a panel of outputs, all tiles t of a block."""
-    valid = VECTORS * (VECTOR_BYTES // work.itemsize)
     t = 0
     while count - t >= ROWS:
         conv_tile(
-            ROWS, VECTORS, work, v0, pixels, t, count, taps, 0, 1, k, u, u0, work, m0, places, work, 0,
+            ROWS, VECTORS, work, v0, pixels, t, count, taps, 0, 1, k, u, u0, work, m0, places, bias, b0,
             mode, valid,
         )  # fmt: skip
         t += ROWS
     while count - t > TAIL:
         conv_tile(
-            MIDDLE, VECTORS, work, v0, pixels, t, count, taps, 0, 1, k, u, u0, work, m0, places, work, 0,
+            MIDDLE, VECTORS, work, v0, pixels, t, count, taps, 0, 1, k, u, u0, work, m0, places, bias, b0,
             mode, valid,
         )  # fmt: skip
         t += MIDDLE
     while t < count:
         conv_tile(
-            TAIL, VECTORS, work, v0, pixels, t, count, taps, 0, 1, k, u, u0, work, m0, places, work, 0,
+            TAIL, VECTORS, work, v0, pixels, t, count, taps, 0, 1, k, u, u0, work, m0, places, bias, b0,
             mode, valid,
         )  # fmt: skip
         t += TAIL
@@ -188,108 +236,129 @@ def _chore(slot, part, parts, w, packed, work, s, chores):
 
 
 @jit
+def _first_mode(s, e, bias):
+    """How the sums at a point begin: a bias at the point (1, 1) reaches every output of the tile once."""
+    return BIAS if bias.size > 0 and e == s[plan.M] + 3 else ZERO
+
+
+@jit
+def _inputs(s, rows, columns, group, first, end, x, work, at, scratch):
+    """Transform the inputs of tiles ``first .. end - 1``, to ``work[at:]``."""
+    width = VECTORS * (VECTOR_BYTES // work.itemsize)
+    t = first
+    while t < end:
+        image, row, column, count = strip(s, columns, t, end, s[plan.X_PITCH])
+        x0, to = image * s[plan.X_IMAGE] + group * s[plan.INPUTS], at + (t - first) * s[plan.IN_PITCH]
+        transform_inputs(
+            s, rows[row], columns, column, count, x, x0, work, to, s[plan.IN_PITCH], s[plan.V_STEP], width,
+            scratch,
+        )  # fmt: skip
+        t += count
+
+
+@jit
+def _outputs(s, rows, columns, group, first, end, work, at, y, finish, scratch):
+    """Transform the products of tiles ``first .. end - 1`` back, from ``work[at:]``."""
+    t = first
+    while t < end:
+        image, row, column, count = strip(s, columns, t, end, min(plan.CHANNELS, s[plan.OUT_PITCH]))
+        b0 = group * s[plan.OUTPUTS]
+        y0, source = image * s[plan.Y_IMAGE] + b0, at + (t - first) * s[plan.OUT_PITCH]
+        _restore_outputs(
+            s, rows[row], columns, column, count, work, source, s[plan.M_STEP], b0, y, y0, finish, scratch
+        )
+        t += count
+
+
+@jit
 def _block(slot, part, parts, x, bias, y, packed, work, finish, s, rows, columns, pixels, places, table):
     """Compute a block of tiles: transform, multiply, transform back."""
     group, first, end = table[part]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     scratch = s[plan.SLOTS0] + slot * s[plan.SLOT]
-    count = end - first
     v0, m0 = scratch + s[plan.V0], scratch + s[plan.M0]
-    v_step, m_step = s[plan.V_STEP], s[plan.M_STEP]
-    for t in range(count):
-        image, h, w = place(s, rows, columns, first + t)
-        x0 = image * s[plan.X_IMAGE] + group * s[plan.INPUTS]
-        transform_inputs(s, h, w, x, x0, work, v0 + t * s[plan.IN_PITCH], v_step, width, scratch)
+    _inputs(s, rows, columns, group, first, end, x, work, v0, scratch)
     u0 = group * s[plan.KERNEL_GROUP]
     for e in range((s[plan.M] + 2) ** 2):
+        mode = _first_mode(s, e, bias)
         for panel in range(s[plan.PANELS]):
+            c0 = panel * width
             multiply(
-                pixels, places, count, s[plan.INPUTS], work, v0 + e * v_step, packed,
-                u0 + e * s[plan.U_STEP] + panel * s[plan.K_PITCH] * width, m0 + e * m_step + panel * width,
-                pixels[:1], ZERO,
+                pixels, places, end - first, s[plan.INPUTS], work, v0 + e * s[plan.V_STEP], packed,
+                u0 + e * s[plan.U_STEP] + c0 * s[plan.K_PITCH], m0 + e * s[plan.M_STEP] + c0, pixels[:1],
+                bias, group * s[plan.OUTPUTS] + c0, mode, s[plan.OUTPUTS] - c0,
             )  # fmt: skip
-    for t in range(count):
-        image, h, w = place(s, rows, columns, first + t)
-        y0, b0 = image * s[plan.Y_IMAGE] + group * s[plan.OUTPUTS], group * s[plan.OUTPUTS]
-        _restore_outputs(s, h, w, work, m0 + t * s[plan.OUT_PITCH], m_step, bias, b0, y, y0, finish, scratch)
+    _outputs(s, rows, columns, group, first, end, work, m0, y, finish, scratch)
 
 
 @jit
 def _inputs_part(slot, part, parts, x, work, s, rows, columns, table):
     """Transform the inputs of some of all tiles."""
     group, first, end = table[part]
-    width = VECTORS * (VECTOR_BYTES // work.itemsize)
-    v_step, scratch = s[plan.V_STEP], s[plan.SLOTS0] + slot * s[plan.SLOT]
-    for t in range(first, end):
-        image, h, w = place(s, rows, columns, t)
-        x0 = image * s[plan.X_IMAGE] + group * s[plan.INPUTS]
-        at = s[plan.V0] + group * s[plan.V_GROUP] + t * s[plan.IN_PITCH]
-        transform_inputs(s, h, w, x, x0, work, at, v_step, width, scratch)
+    at = s[plan.V0] + group * s[plan.V_GROUP] + first * s[plan.IN_PITCH]
+    _inputs(s, rows, columns, group, first, end, x, work, at, s[plan.SLOTS0] + slot * s[plan.SLOT])
 
 
 @jit
-def _panels_part(slot, part, parts, w, work, s, pixels, places, table):
+def _panels_part(slot, part, parts, w, bias, work, s, pixels, places, table):
     """Multiply all tiles by some panels of the kernel, transformed block after block just before."""
     group, _, _, panel0, panel1 = table[part]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     scratch = s[plan.SLOTS0] + slot * s[plan.SLOT]
     u0 = scratch + s[plan.PANEL0]
     v0, m0 = s[plan.V0] + group * s[plan.V_GROUP], s[plan.M0] + group * s[plan.M_GROUP]
-    v_step, m_step = s[plan.V_STEP], s[plan.M_STEP]
     for panel in range(panel0, panel1):
+        c0 = panel * width
         for k0 in range(0, s[plan.INPUTS], s[plan.K_BLOCK]):
             k1 = min(k0 + s[plan.K_BLOCK], s[plan.INPUTS])
-            mode = ZERO if k0 == 0 else ADD
             _transform_kernel(s, group, panel, k0, k1, w, work, u0, work, scratch)
             for e in range((s[plan.M] + 2) ** 2):
+                mode = ADD if k0 > 0 else _first_mode(s, e, bias)
                 multiply(
-                    pixels, places, s[plan.TILES], k1 - k0, work, v0 + e * v_step + k0, work,
-                    u0 + e * s[plan.U_STEP], m0 + e * m_step + panel * width, pixels[:1], mode,
+                    pixels, places, s[plan.TILES], k1 - k0, work, v0 + e * s[plan.V_STEP] + k0, work,
+                    u0 + e * s[plan.U_STEP], m0 + e * s[plan.M_STEP] + c0, pixels[:1], bias,
+                    group * s[plan.OUTPUTS] + c0, mode, s[plan.OUTPUTS] - c0,
                 )  # fmt: skip
 
 
 @jit
-def _points_part(slot, part, parts, packed, work, s, pixels, places, table):
+def _points_part(slot, part, parts, bias, packed, work, s, pixels, places, table):
     """Multiply all tiles at some points by some panels of the kernel, chunks of tiles that stay in L2."""
     group, e0, e1, panel0, panel1 = table[part]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     v0, m0 = s[plan.V0] + group * s[plan.V_GROUP], s[plan.M0] + group * s[plan.M_GROUP]
     for e in range(e0, e1):
-        u0 = group * s[plan.KERNEL_GROUP] + e * s[plan.U_STEP]
+        u0, mode = group * s[plan.KERNEL_GROUP] + e * s[plan.U_STEP], _first_mode(s, e, bias)
         for t in range(0, s[plan.TILES], s[plan.CHUNK]):
             count = min(s[plan.CHUNK], s[plan.TILES] - t)
-            v, m = (
-                v0 + e * s[plan.V_STEP] + t * s[plan.IN_PITCH],
-                m0 + e * s[plan.M_STEP] + t * s[plan.OUT_PITCH],
-            )
+            v = v0 + e * s[plan.V_STEP] + t * s[plan.IN_PITCH]
+            m = m0 + e * s[plan.M_STEP] + t * s[plan.OUT_PITCH]
             for panel in range(panel0, panel1):
+                c0 = panel * width
                 multiply(
-                    pixels, places, count, s[plan.INPUTS], work, v, packed,
-                    u0 + panel * s[plan.K_PITCH] * width, m + panel * width, pixels[:1], ZERO,
+                    pixels, places, count, s[plan.INPUTS], work, v, packed, u0 + c0 * s[plan.K_PITCH], m + c0,
+                    pixels[:1], bias, group * s[plan.OUTPUTS] + c0, mode, s[plan.OUTPUTS] - c0,
                 )  # fmt: skip
 
 
 @jit
-def _outputs_part(slot, part, parts, bias, y, work, finish, s, rows, columns, table):
+def _outputs_part(slot, part, parts, y, work, finish, s, rows, columns, table):
     """Transform the products of some of all tiles back."""
     group, first, end = table[part]
-    m_step = s[plan.M_STEP]
-    for t in range(first, end):
-        image, h, w = place(s, rows, columns, t)
-        y0, b0 = image * s[plan.Y_IMAGE] + group * s[plan.OUTPUTS], group * s[plan.OUTPUTS]
-        at = s[plan.M0] + group * s[plan.M_GROUP] + t * s[plan.OUT_PITCH]
-        scratch = s[plan.SLOTS0] + slot * s[plan.SLOT]
-        _restore_outputs(s, h, w, work, at, m_step, bias, b0, y, y0, finish, scratch)
+    at = s[plan.M0] + group * s[plan.M_GROUP] + first * s[plan.OUT_PITCH]
+    scratch = s[plan.SLOTS0] + slot * s[plan.SLOT]
+    _outputs(s, rows, columns, group, first, end, work, at, y, finish, scratch)
 
 
 @kernel
 def winograd(
     team, x, w, bias, y, packed, work, finish, s, rows, columns, pixels, places, chores, parts, products
 ):
-    """``y[p, c] = bias[c] + sum of x * w`` by a plan; all arrays but tables are flat, bias has all channels.
+    """``y[p, c] = bias[c] + sum of x * w`` by a plan; all arrays but tables are flat.
 
-    Reads x, w and bias whole, writes every element of y; packed takes the transformed kernel, or holds it
-    where there are no chores; work is scratch.  finish: whether to, and the arguments of `finish_run`.
+    Reads x, w and bias, if it has elements, whole, writes every element of y; packed takes the transformed
+    kernel, or holds it where there are no chores; work is scratch.  finish: whether to, and what `finish_run`
+    takes.
     """
     run_slots(team, _chore, chores.shape[0], (w, packed, work, s, chores))
     tiles = (s, rows, columns)
@@ -299,8 +368,10 @@ def winograd(
         )
     else:
         run_slots(team, _inputs_part, parts.shape[0], (x, work, *tiles, parts))
-        if packed.size:
-            run_slots(team, _points_part, products.shape[0], (packed, work, s, pixels, places, products))
+        if packed.size > 0:
+            run_slots(
+                team, _points_part, products.shape[0], (bias, packed, work, s, pixels, places, products)
+            )
         else:
-            run_slots(team, _panels_part, products.shape[0], (w, work, s, pixels, places, products))
-        run_slots(team, _outputs_part, parts.shape[0], (bias, y, work, finish, *tiles, parts))
+            run_slots(team, _panels_part, products.shape[0], (w, bias, work, s, pixels, places, products))
+        run_slots(team, _outputs_part, parts.shape[0], (y, work, finish, *tiles, parts))

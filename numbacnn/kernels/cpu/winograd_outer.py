@@ -18,41 +18,51 @@ from .transforms import (
     OUTPUTS2_TURNED,
     OUTPUTS4_TURNED,
     pass_line,
-    read_line,
     write_line,
 )
-from .winograd import place, transform_inputs
+from .winograd import read_columns, strip, transform_inputs
 
 
 @jit
-def _transform_gradient(s, h, w, dy, y0, work, at, step, y_panel, scratch):
-    """Write ``A dy A'`` of a tile: point e to ``work[at + e step :]``, panels of channels y_panel apart."""
+def _transform_gradient(s, h, columns, column0, tiles, dy, y0, work, at, y_tile, step, y_panel, scratch):
+    """Write ``A dy A'`` of a strip of tiles: point e of tile t to ``work[at + t y_tile + e step :]``."""
     m, channels = s[plan.M], s[plan.OUTPUTS]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     square, blank = scratch + s[plan.SQUARE0], scratch + s[plan.SPARE0]
     row, column = s[plan.DILATION_H] * s[plan.Y_ROW], s[plan.DILATION_W] * s[plan.Y_COLUMN]
-    y0 += h[plan.OUT0] * s[plan.Y_ROW] + w[plan.OUT0] * s[plan.Y_COLUMN]
-    zero_run(work, blank, plan.CHANNELS)
+    y0 += h[plan.OUT0] * s[plan.Y_ROW] + columns[column0, plan.OUT0] * s[plan.Y_COLUMN]
+    pixels, last = tiles * m, (tiles - 1) * m + columns[column0 + tiles - 1, plan.VALID]
+    zero_run(work, blank, plan.RUN)
     for c in range(0, channels, plan.CHANNELS):
         count = min(plan.CHANNELS, channels - c)
-        for j in range(m):
-            high = h[plan.VALID] if j < w[plan.VALID] else 0
-            first, to, pitch = y0 + c + j * column, square + j * plan.CHANNELS, m * plan.CHANNELS
-            if m == 4:
-                read_line(OUTPUTS4_TURNED, dy, first, row, 0, high, work, blank, work, to, pitch, count)
-            else:
-                read_line(OUTPUTS2_TURNED, dy, first, row, 0, high, work, blank, work, to, pitch, count)
+        pitch, high = s[plan.Y_PITCH], h[plan.VALID]
+        joined = pitch == count == column
+        rows = (pixels * pitch // width + 2) * width
+        if m == 4:
+            read_columns(
+                OUTPUTS4_TURNED, dy, y0 + c, row, column, 0, high, 0, last, count, joined, pitch, rows, work,
+                square, blank,
+            )  # fmt: skip
+        else:
+            read_columns(
+                OUTPUTS2_TURNED, dy, y0 + c, row, column, 0, high, 0, last, count, joined, pitch, rows, work,
+                square, blank,
+            )  # fmt: skip
         panels = (count + width - 1) // width
         for i in range(m + 2):
-            first, to = square + i * m * plan.CHANNELS, at + c // width * y_panel + i * (m + 2) * step
-            if m == 4:
-                pass_line(OUTPUTS4_TURNED, work, first, plan.CHANNELS, work, to, step, y_panel, panels)
-            else:
-                pass_line(OUTPUTS2_TURNED, work, first, plan.CHANNELS, work, to, step, y_panel, panels)
+            zero_run(work, square + i * rows + last * pitch, (pixels - last) * pitch)
+        for i in range(m + 2):
+            for t in range(tiles):
+                source, to = square + i * rows + t * m * pitch, at + t * y_tile + c // width * y_panel
+                to += i * (m + 2) * step
+                if m == 4:
+                    pass_line(OUTPUTS4_TURNED, work, source, pitch, work, to, step, y_panel, panels)
+                else:
+                    pass_line(OUTPUTS2_TURNED, work, source, pitch, work, to, step, y_panel, panels)
 
 
 @jit
-def _restore_kernel(s, input_, channels, work, at, bias, dw, dw0, scratch):
+def _restore_kernel(s, input_, channels, work, at, dw, dw0, scratch):
     """Write ``G' S G`` of one input, some neighbouring outputs, to the nine taps of the gradient."""
     m = s[plan.M]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
@@ -72,13 +82,9 @@ def _restore_kernel(s, input_, channels, work, at, bias, dw, dw0, scratch):
         for i in range(3):
             first, to = square + i * pitch, dw0 + 3 * i * tap + c
             if m == 4:
-                write_line(
-                    KERNEL4_TURNED, work, first, plan.CHANNELS, bias, 0, dw, to, tap, 3, work, spare, count
-                )
+                write_line(KERNEL4_TURNED, work, first, plan.CHANNELS, dw, to, tap, 3, work, spare, count)
             else:
-                write_line(
-                    KERNEL2_TURNED, work, first, plan.CHANNELS, bias, 0, dw, to, tap, 3, work, spare, count
-                )
+                write_line(KERNEL2_TURNED, work, first, plan.CHANNELS, dw, to, tap, 3, work, spare, count)
 
 
 @jit
@@ -88,12 +94,32 @@ def _transform_part(slot, part, parts, x, dy, work, s, rows, columns, table, til
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     y_panel, scratch = s[plan.TILES] * width, s[plan.SLOTS0] + slot * s[plan.SLOT]
     v0, g0 = s[plan.V0] + group * s[plan.V_GROUP], s[outer_plan.G0] + group * s[outer_plan.G_GROUP]
-    for t in range(first, min(end, s[outer_plan.ALL_TILES] - tile0)):
-        image, h, w = place(s, rows, columns, tile0 + t)
-        x0 = image * s[plan.X_IMAGE] + group * s[plan.INPUTS]
-        transform_inputs(s, h, w, x, x0, work, v0 + t * width, s[plan.V_STEP], y_panel, scratch)
+    t, pitch = tile0 + first, max(s[plan.X_PITCH], s[plan.Y_PITCH])
+    last = min(tile0 + end, s[outer_plan.ALL_TILES])
+    while t < last:
+        image, row, column, count = strip(s, columns, t, last, pitch)
+        x0, at = image * s[plan.X_IMAGE] + group * s[plan.INPUTS], (t - tile0) * width
+        transform_inputs(
+            s,
+            rows[row],
+            columns,
+            column,
+            count,
+            x,
+            x0,
+            work,
+            v0 + at,
+            width,
+            s[plan.V_STEP],
+            y_panel,
+            scratch,
+        )
         y0 = image * s[plan.Y_IMAGE] + group * s[plan.OUTPUTS]
-        _transform_gradient(s, h, w, dy, y0, work, g0 + t * width, s[outer_plan.G_STEP], y_panel, scratch)
+        _transform_gradient(
+            s, rows[row], columns, column, count, dy, y0, work, g0 + at, width, s[outer_plan.G_STEP], y_panel,
+            scratch,
+        )  # fmt: skip
+        t += count
 
 
 @jit
@@ -116,7 +142,7 @@ def _outer(work, v0, pixels, count, shifts, g0, s0, pitch, mode):
 
 
 @jit
-def _products_part(slot, part, parts, bias, dw, work, s, pixels, shifts, table, tile0):
+def _products_part(slot, part, parts, dw, work, s, pixels, shifts, table, tile0):
     """Add the outer products of a chunk's tiles at some points for some panels of inputs and outputs."""
     group, e0, e1, in0, in1, out0, out1 = table[part]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
@@ -141,31 +167,31 @@ def _products_part(slot, part, parts, bias, dw, work, s, pixels, shifts, table, 
         channels = min(out1 * width, s[plan.OUTPUTS]) - out0 * width
         dw0 = group * s[plan.W_GROUP] + out0 * width
         for i in range(in0 * width, min(in1 * width, s[plan.INPUTS])):
-            _restore_kernel(s, i, channels, work, s0 + (i - in0 * width) * pitch, bias, dw, dw0, scratch)
+            _restore_kernel(s, i, channels, work, s0 + (i - in0 * width) * pitch, dw, dw0, scratch)
 
 
 @jit
-def _results_part(slot, part, parts, bias, dw, work, s, table):
+def _results_part(slot, part, parts, dw, work, s, table):
     """Transform the sums of some inputs back."""
     group, first, end = table[part]
     s0, scratch = s[outer_plan.S0] + group * s[outer_plan.S_GROUP], s[plan.SLOTS0] + slot * s[plan.SLOT]
     for i in range(first, end):
         at, dw0 = s0 + i * s[outer_plan.S_PITCH], group * s[plan.W_GROUP]
-        _restore_kernel(s, i, s[plan.OUTPUTS], work, at, bias, dw, dw0, scratch)
+        _restore_kernel(s, i, s[plan.OUTPUTS], work, at, dw, dw0, scratch)
 
 
 @kernel
 def winograd_outer(
-    team, x, dy, bias, dw, work, s, rows, columns, pixels, shifts, transforms, products, results
+    team, x, dy, dw, work, s, rows, columns, pixels, shifts, transforms, products, results
 ):  # fmt: skip
     """``dw[t, k, c] = sum over pixels of x[p + t, k] * dy[p, c]`` by a plan; all arrays but tables are flat.
 
-    Reads x and dy whole, writes every element of dw; bias holds zeros, as many as outputs; work is scratch.
+    Reads x and dy whole, writes every element of dw; work is scratch.
     """
     tiles = (s, rows, columns, transforms)
     for chunk in range(s[outer_plan.CHUNKS]):
         tile0 = chunk * s[plan.TILES]
         run_slots(team, _transform_part, transforms.shape[0], (x, dy, work, *tiles, tile0))
         tables = (s, pixels, shifts, products, tile0)
-        run_slots(team, _products_part, products.shape[0], (bias, dw, work, *tables))
-    run_slots(team, _results_part, results.shape[0], (bias, dw, work, s, results))
+        run_slots(team, _products_part, products.shape[0], (dw, work, *tables))
+    run_slots(team, _results_part, results.shape[0], (dw, work, s, results))

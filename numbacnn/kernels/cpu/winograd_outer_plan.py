@@ -19,9 +19,9 @@ from .plan import integers
 from .simd import VECTOR_BYTES
 from .tile import VECTORS
 from .winograd_plan import (
-    CHANNELS,
     IN_PITCH,
     OUT_PITCH,
+    RUN,
     SIZES,
     SLOT,
     SLOTS0,
@@ -134,7 +134,7 @@ def winograd_outer_plan(dims: ConvDims, m: int, lanes: int, threads: int) -> Win
         constants |= {name: slots, group: size}
         slots += dims.groups * size
     for name, elements in (
-        (SQUARE0, points * CHANNELS), (SPARE0, CHANNELS), (BLOCK0, points * s_step * (not kept))
+        (SQUARE0, (m + 2) * (RUN + 2 * width)), (SPARE0, RUN), (BLOCK0, points * s_step * (not kept))
     ):  # fmt: skip
         constants[name] = slot
         slot += round_up(elements, lanes)

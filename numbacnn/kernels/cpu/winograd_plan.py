@@ -28,16 +28,17 @@ from .tile import ROWS, VECTORS
 OUT0, VALID, SOURCE0, LOW, HIGH = range(5)
 
 # The constants of a plan, by place.
-SIZES = 39
+SIZES = 42
 (
     M, TILES_H, TILES_W, DILATION_H, DILATION_W, INPUTS, OUTPUTS, IN_PITCH, OUT_PITCH, PANELS, TURNED,
-    X_IMAGE, X_ROW, X_COLUMN, Y_IMAGE, Y_ROW, Y_COLUMN,
+    X_WIDTH, X_PITCH, Y_PITCH, X_IMAGE, X_ROW, X_COLUMN, Y_IMAGE, Y_ROW, Y_COLUMN,
     W_TAP, W_INPUT, W_OUTPUT, W_GROUP, K_BLOCK, K_PITCH, KERNEL_GROUP,
     TILES, V0, M0, V_GROUP, M_GROUP, SLOTS0, SLOT, STAGE0, SPARE0, SQUARE0, PANEL0,
     V_STEP, M_STEP, U_STEP, CHUNK,
 ) = range(SIZES)  # fmt: skip
 
-CHANNELS = 64  # transformed at a time: a square of them stays in L1
+CHANNELS = 64  # transformed at a time
+RUN = 1024  # numbers in a row of a strip of tiles: its rows stay in L1
 FEW_TILES = 32  # of all images: up to so many, the products are cut by output channels
 SHARED_TILES = 400  # up to so many, all are transformed before the products, which are cut by points
 LEAST_TILES, MOST_TILES = 2 * ROWS, 96  # in a block
@@ -139,6 +140,14 @@ class Pass(NamedTuple):
     outputs: int
 
 
+def _strip_pitch(channels: int, all_channels: int, dims: ConvDims) -> int:
+    """Return how far apart the pixels of a strip lie while it is transformed along columns.
+
+    Where all channels are read at once from pixels side by side, a strip's row is one run.
+    """
+    return channels if channels == all_channels <= CHANNELS and dims.dilation_[1] == 1 else CHANNELS
+
+
 def pass_of(dims: ConvDims, backward: bool, m: int, width: int) -> Pass:
     """State the forward pass, or the data gradient, by tiles of m by m outputs."""
     inputs, outputs = dims.c_in // dims.groups, dims.c_out // dims.groups
@@ -153,6 +162,8 @@ def pass_of(dims: ConvDims, backward: bool, m: int, width: int) -> Pass:
         DILATION_H: dims.dilation_[0], DILATION_W: dims.dilation_[1],
         INPUTS: inputs, OUTPUTS: outputs, IN_PITCH: round_up(inputs, width),
         OUT_PITCH: round_up(outputs, width), PANELS: -(-outputs // width), TURNED: int(backward),
+        X_WIDTH: source[2], X_PITCH: _strip_pitch(inputs, source[3], dims),
+        Y_PITCH: _strip_pitch(outputs, target[3], dims),
         X_IMAGE: math.prod(source[1:]), X_ROW: math.prod(source[2:]), X_COLUMN: source[3],
         Y_IMAGE: math.prod(target[1:]), Y_ROW: math.prod(target[2:]), Y_COLUMN: target[3],
         W_TAP: tap, W_INPUT: strides[0], W_OUTPUT: strides[1], W_GROUP: strides[2],
@@ -240,8 +251,8 @@ def winograd_plan(
     slots = dims.groups * squares if shared else 0
     stage_columns, slot = round_up(cut.k_block, width), 0
     for name, elements in (
-        (SQUARE0, max(points * CHANNELS, 3 * (m + 2) * stage_columns)),
-        (SPARE0, CHANNELS),
+        (SQUARE0, max((m + 2) * (RUN + 2 * width), 3 * (m + 2) * stage_columns)),
+        (SPARE0, RUN),
         (STAGE0, points * lanes * stage_columns if backward else 0),
         (PANEL0, points * u_step if cut.inside else 0),
     ):
