@@ -147,7 +147,7 @@ def _restore_outputs(s, h, columns, column0, tiles, work, at, step, b0, y, y0, f
 
 
 @inlined
-def _kernel_lines(s, w, first, row, column, count, work, square, pitch, out, at, step):
+def _kernel_lines(s, w, first, row, column, count, work, square, pitch, out, at, step, y_panel):
     """Write ``G g G'`` of ``count`` neighbouring numbers at each tap, point e to ``out[at + e step :]``."""
     m, width = s[plan.M], VECTORS * (VECTOR_BYTES // work.itemsize)
     panels = pitch // width
@@ -160,46 +160,60 @@ def _kernel_lines(s, w, first, row, column, count, work, square, pitch, out, at,
     for i in range(m + 2):
         start, to = square + 3 * i * pitch, at + i * (m + 2) * step
         if m == 4:
-            pass_line(KERNEL4, work, start, pitch, out, to, step, width, panels)
+            pass_line(KERNEL4, work, start, pitch, out, to, step, y_panel, panels)
         else:
-            pass_line(KERNEL2, work, start, pitch, out, to, step, width, panels)
+            pass_line(KERNEL2, work, start, pitch, out, to, step, y_panel, panels)
 
 
 @jit
-def _transform_kernel(s, group, panel, k0, k1, w, out, at, work, scratch):
-    """Write a panel of the transformed kernel for inputs k0 .. k1 - 1: ``[point][k][width]``."""
+def _transform_kernel(s, group, panel0, panel1, k0, k1, w, out, at, y_panel, work, scratch):
+    """Write some panels of the transformed kernel for inputs k0 .. k1 - 1: ``[point][panel][k][width]``.
+
+    Forward, the kernel's rows are read in runs of several panels, as memory serves them best.
+    """
     lanes = VECTOR_BYTES // work.itemsize
     width = VECTORS * lanes
-    square = scratch + s[plan.SQUARE0]
+    square, stage = scratch + s[plan.SQUARE0], scratch + s[plan.STAGE0]
     tap, step = s[plan.W_TAP], s[plan.U_STEP]
-    first = group * s[plan.W_GROUP] + k0 * s[plan.W_INPUT] + panel * width * s[plan.W_OUTPUT]
-    valid = min(width, s[plan.OUTPUTS] - panel * width)
+    start = group * s[plan.W_GROUP] + k0 * s[plan.W_INPUT]
     if not s[plan.TURNED]:
+        pitch = (panel1 - panel0) * width
+        valid = min(pitch, s[plan.OUTPUTS] - panel0 * width)
         for k in range(k1 - k0):
-            start = first + k * s[plan.W_INPUT]
-            _kernel_lines(s, w, start, 3 * tap, tap, valid, work, square, width, out, at + k * width, step)
+            first, to = start + k * s[plan.W_INPUT] + panel0 * width, at + k * width
+            _kernel_lines(s, w, first, 3 * tap, tap, valid, work, square, pitch, out, to, step, y_panel)
         return
     # The data gradient turns the kernel, and its outputs lie across: lines along the inputs, transposed.
-    first += 8 * tap
     points, count = (s[plan.M] + 2) ** 2, k1 - k0
     pitch = (count + width - 1) // width * width
-    stage = scratch + s[plan.STAGE0]
-    for v in range(0, width, lanes):
-        for c in range(lanes):
-            to = stage + c * pitch
-            if v + c < valid:
-                start = first + (v + c) * s[plan.W_OUTPUT]
-                _kernel_lines(
-                    s, w, start, -3 * tap, -tap, count, work, square, pitch, work, to, lanes * pitch
-                )
-            else:
-                for e in range(points):
-                    zero_run(work, to + e * lanes * pitch, pitch)
-        for e in range(points):
-            for k in range(0, count, lanes):
-                transpose_block(
-                    work, stage + e * lanes * pitch + k, pitch, out, at + e * step + k * width + v, width
-                )
+    for panel in range(panel0, panel1):
+        for v in range(0, width, lanes):
+            for c in range(lanes):
+                output, to = panel * width + v + c, stage + c * pitch
+                if output < s[plan.OUTPUTS]:
+                    first = start + 8 * tap + output * s[plan.W_OUTPUT]
+                    _kernel_lines(
+                        s,
+                        w,
+                        first,
+                        -3 * tap,
+                        -tap,
+                        count,
+                        work,
+                        square,
+                        pitch,
+                        work,
+                        to,
+                        lanes * pitch,
+                        width,
+                    )
+                else:
+                    for e in range(points):
+                        zero_run(work, to + e * lanes * pitch, pitch)
+            for e in range(points):
+                to = at + e * step + (panel - panel0) * y_panel + v
+                for k in range(0, count, lanes):
+                    transpose_block(work, stage + e * lanes * pitch + k, pitch, out, to + k * width, width)
 
 
 @jit
@@ -229,10 +243,12 @@ def multiply(pixels, places, count, k, work, v0, u, u0, m0, taps, bias, b0, mode
 @jit
 def _chore(slot, part, parts, w, packed, work, s, chores):
     """Transform a part of the kernel beforehand."""
-    group, panel, k0, k1 = chores[part]
+    group, panel0, panel1, k0, k1 = chores[part]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
-    at = group * s[plan.KERNEL_GROUP] + (panel * s[plan.K_PITCH] + k0) * width
-    _transform_kernel(s, group, panel, k0, k1, w, packed, at, work, s[plan.SLOTS0] + slot * s[plan.SLOT])
+    y_panel = s[plan.K_PITCH] * width
+    at = group * s[plan.KERNEL_GROUP] + panel0 * y_panel + k0 * width
+    scratch = s[plan.SLOTS0] + slot * s[plan.SLOT]
+    _transform_kernel(s, group, panel0, panel1, k0, k1, w, packed, at, y_panel, work, scratch)
 
 
 @jit
@@ -307,18 +323,21 @@ def _panels_part(slot, part, parts, w, bias, work, s, pixels, places, table):
     scratch = s[plan.SLOTS0] + slot * s[plan.SLOT]
     u0 = scratch + s[plan.PANEL0]
     v0, m0 = s[plan.V0] + group * s[plan.V_GROUP], s[plan.M0] + group * s[plan.M_GROUP]
-    for panel in range(panel0, panel1):
-        c0 = panel * width
+    y_panel = s[plan.K_BLOCK] * width
+    for near in range(panel0, panel1, s[plan.NEAR]):
+        last = min(near + s[plan.NEAR], panel1)
         for k0 in range(0, s[plan.INPUTS], s[plan.K_BLOCK]):
             k1 = min(k0 + s[plan.K_BLOCK], s[plan.INPUTS])
-            _transform_kernel(s, group, panel, k0, k1, w, work, u0, work, scratch)
+            _transform_kernel(s, group, near, last, k0, k1, w, work, u0, y_panel, work, scratch)
             for e in range((s[plan.M] + 2) ** 2):
                 mode = ADD if k0 > 0 else _first_mode(s, e, bias)
-                multiply(
-                    pixels, places, s[plan.TILES], k1 - k0, work, v0 + e * s[plan.V_STEP] + k0, work,
-                    u0 + e * s[plan.U_STEP], m0 + e * s[plan.M_STEP] + c0, pixels[:1], bias,
-                    group * s[plan.OUTPUTS] + c0, mode, s[plan.OUTPUTS] - c0,
-                )  # fmt: skip
+                for panel in range(near, last):
+                    c0 = panel * width
+                    multiply(
+                        pixels, places, s[plan.TILES], k1 - k0, work, v0 + e * s[plan.V_STEP] + k0, work,
+                        u0 + e * s[plan.U_STEP] + (panel - near) * y_panel, m0 + e * s[plan.M_STEP] + c0,
+                        pixels[:1], bias, group * s[plan.OUTPUTS] + c0, mode, s[plan.OUTPUTS] - c0,
+                    )  # fmt: skip
 
 
 @jit

@@ -28,19 +28,20 @@ from .tile import ROWS, VECTORS
 OUT0, VALID, SOURCE0, LOW, HIGH = range(5)
 
 # The constants of a plan, by place.
-SIZES = 42
+SIZES = 43
 (
     M, TILES_H, TILES_W, DILATION_H, DILATION_W, INPUTS, OUTPUTS, IN_PITCH, OUT_PITCH, PANELS, TURNED,
     X_WIDTH, X_PITCH, Y_PITCH, X_IMAGE, X_ROW, X_COLUMN, Y_IMAGE, Y_ROW, Y_COLUMN,
     W_TAP, W_INPUT, W_OUTPUT, W_GROUP, K_BLOCK, K_PITCH, KERNEL_GROUP,
     TILES, V0, M0, V_GROUP, M_GROUP, SLOTS0, SLOT, STAGE0, SPARE0, SQUARE0, PANEL0,
-    V_STEP, M_STEP, U_STEP, CHUNK,
+    V_STEP, M_STEP, U_STEP, CHUNK, NEAR,
 ) = range(SIZES)  # fmt: skip
 
 CHANNELS = 64  # transformed at a time
 RUN = 1024  # numbers in a row of a strip of tiles: its rows stay in L1
 FEW_TILES = 32  # of all images: up to so many, the products are cut by output channels
 SHARED_TILES = 400  # up to so many, all are transformed before the products, which are cut by points
+CHORE_PANELS = 4  # of the kernel, transformed at once beforehand
 LEAST_TILES, MOST_TILES = 2 * ROWS, 96  # in a block
 
 
@@ -53,7 +54,7 @@ class WinogradPlan:
         sizes: the constants named above.
         rows, columns: the tiles of an image along each axis.
         pixels, places: offsets of a block's tiles among the transformed inputs and the products.
-        chores: rows ``group, panel, first input, end``: parts of the kernel to transform beforehand.
+        chores: rows ``group, first panel, end, first input, end`` of the kernel to transform beforehand.
         parts: rows ``group, first tile, end``.
         products: rows ``group, first point, end, first panel, end``, where tiles are shared; else none.
         packed: elements of the transformed kernel, 0 where each thread transforms its own part.
@@ -166,6 +167,7 @@ def pass_of(dims: ConvDims, backward: bool, m: int, width: int) -> Pass:
         Y_PITCH: _strip_pitch(outputs, target[3], dims),
         X_IMAGE: math.prod(source[1:]), X_ROW: math.prod(source[2:]), X_COLUMN: source[3],
         Y_IMAGE: math.prod(target[1:]), Y_ROW: math.prod(target[2:]), Y_COLUMN: target[3],
+        NEAR: 1 if backward else 2,  # panels of the kernel transformed at once where they are multiplied by
         W_TAP: tap, W_INPUT: strides[0], W_OUTPUT: strides[1], W_GROUP: strides[2],
     }  # fmt: skip
     return Pass(constants, rows, columns, dims.n * len(rows) * len(columns), inputs, outputs)
@@ -208,15 +210,16 @@ def _cut(p: Pass, groups: int, lanes: int, threads: int, kept: bool) -> _Cut:
     products: Rows
     if inside:
         # The part of the kernel that a thread transforms and multiplies by stays in L2.
-        k_block = max(lanes, cache_sizes()[1] // 2 // (points * width * item) // lanes * lanes)
+        k_block = cache_sizes()[1] // 2 // (points * p.constants[NEAR] * width * item)
+        k_block = max(lanes, k_block // lanes * lanes)
         cuts = balanced_parts(panels, 1, -(-PARTS_PER_THREAD * threads // groups), threads)
         products = [(g, 0, points, a, b) for g in range(groups) for a, b in even(panels, cuts)]
         return _Cut(block, min(k_block, k_pitch), True, [], parts, products)
     k_block = min(k_pitch, CHANNELS)
     chores: Rows = [
-        (g, panel, k, min(k + k_block, p.inputs))
+        (g, a, min(a + CHORE_PANELS, panels), k, min(k + k_block, p.inputs))
         for g in range(groups)
-        for panel in range(panels)
+        for a in range(0, panels, CHORE_PANELS)
         for k in range(0, p.inputs, k_block)
     ]
     cuts = min(panels, -(-PARTS_PER_THREAD * threads // (points * groups)))
@@ -240,7 +243,8 @@ def winograd_plan(
     cut = _cut(p, dims.groups, lanes, threads, kept)
     in_pitch, out_pitch, k_pitch = p.constants[IN_PITCH], p.constants[OUT_PITCH], round_up(p.inputs, lanes)
     v_step, m_step = apart(cut.block * in_pitch, item), apart(cut.block * out_pitch, item)
-    u_step = apart((cut.k_block if cut.inside else p.constants[PANELS] * k_pitch) * width, item)
+    rows = p.constants[NEAR] * cut.k_block if cut.inside else p.constants[PANELS] * k_pitch
+    u_step = apart(rows * width, item)
     constants = p.constants | {
         K_BLOCK: cut.k_block, K_PITCH: k_pitch, TILES: cut.block, V_STEP: v_step, M_STEP: m_step,
         U_STEP: u_step, KERNEL_GROUP: points * u_step,
@@ -250,8 +254,9 @@ def winograd_plan(
     shared, squares = len(cut.products) > 0, points * (v_step + m_step)
     slots = dims.groups * squares if shared else 0
     stage_columns, slot = round_up(cut.k_block, width), 0
+    columns = max(stage_columns, CHORE_PANELS * width)
     for name, elements in (
-        (SQUARE0, max((m + 2) * (RUN + 2 * width), 3 * (m + 2) * stage_columns)),
+        (SQUARE0, max((m + 2) * (RUN + 2 * width), 3 * (m + 2) * columns)),
         (SPARE0, RUN),
         (STAGE0, points * lanes * stage_columns if backward else 0),
         (PANEL0, points * u_step if cut.inside else 0),
@@ -267,6 +272,6 @@ def winograd_plan(
     constants |= {SLOTS0: slots, SLOT: slot}
     return WinogradPlan(
         m, filled(SIZES, constants), p.rows, p.columns, np.arange(cut.block) * in_pitch,
-        np.arange(cut.block) * out_pitch, integers(cut.chores, 4), integers(cut.parts, 3),
+        np.arange(cut.block) * out_pitch, integers(cut.chores, 5), integers(cut.parts, 3),
         integers(cut.products, 5), 0 if cut.inside else dims.groups * points * u_step, slots + threads * slot,
     )  # fmt: skip
