@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--threads", type=_number(int, 1), metavar="N", help="threads of the kernels")
 
     commands.add_parser("doctor", help="print versions, CPU, threads, cache and GPU")
-    warmup = commands.add_parser("warmup", help="compile all kernels into the cache")
+    warmup = commands.add_parser("warmup", help="compile the kernels of all layers into the cache")
     warmup.add_argument(
         "--dtype", choices=("float32", "float64", "all"), default="all", help="element types to compile for"
     )

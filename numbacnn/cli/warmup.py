@@ -1,4 +1,4 @@
-"""``numbacnn warmup``: compile everything once, so that later processes start fast."""
+"""``numbacnn warmup``: compile the kernels of all layers once, so that later processes start fast."""
 
 from __future__ import annotations
 
@@ -30,10 +30,13 @@ from ..training import fit, predict
 
 
 def _model() -> Sequential:
-    """Return a small network with a layer of every kind, the convolutions in all their forms."""
+    """Return a small network with a layer of every kind, the convolutions by every algorithm."""
     return Sequential(
         [
-            Conv2D(6, 5, padding="same", kernel_regularizer=L1L2(1e-5, 1e-5)),
+            Conv2D(32, 5, padding="same", kernel_regularizer=L1L2(1e-5, 1e-5)),
+            Conv2D(32, 3, padding="same"),  # by Winograd's method in float32
+            Conv2D(32, 3, padding="same", groups=32),
+            Conv2D(6, 1),
             ReLU(),
             MaxPool2D(2),
             Conv2D(16, 3, groups=2),
@@ -50,18 +53,19 @@ def _model() -> Sequential:
 
 
 def compile_kernels(dtype: str) -> None:
-    """Run every kernel once on arrays of a dtype: kernels are compiled per dtype, not per size."""
+    """Run every layer's kernels on arrays of a dtype: kernels are compiled per dtype, not per size."""
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((8, 16, 16, 1)).astype(dtype)
-    classes = rng.integers(0, 10, 8)
+    # Batches of 20 and of 4: dense layers have kernels for many samples and for few.
+    x = rng.standard_normal((24, 16, 16, 1)).astype(dtype)
+    classes = rng.integers(0, 10, 24)
     values = np.eye(10, dtype=dtype)[classes]
     augment = Augment()
     add(x, x)  # sums gradients where a parameter gets two, which none does below
     for optimizer in (SGD(), SGD(0.01, momentum=0.9, nesterov=True), RMSprop(), Adam(), AdamW()):
         model = _model()
-        fit(model, x, classes, optimizer=optimizer, epochs=1, batch_size=4, augment=augment, verbose=False)
+        fit(model, x, classes, optimizer=optimizer, epochs=1, batch_size=20, augment=augment, verbose=False)
     for loss in (MeanSquaredError(), SoftmaxCrossEntropy(label_smoothing=0.1)):
-        fit(_model(), x, values, loss=loss, epochs=1, batch_size=4, verbose=False)
+        fit(_model(), x, values, loss=loss, epochs=1, batch_size=20, verbose=False)
     probabilities = Sequential([Flatten(), Dense(10), Softmax()])
     fit(probabilities, x, values, loss=MeanSquaredError(), epochs=1, verbose=False)
     predict(probabilities, x)

@@ -1,0 +1,41 @@
+"""Which algorithm is chosen, and that the warm-up's model meets all of them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from numbacnn.cli.warmup import _model
+from numbacnn.dims import ConvDims
+from numbacnn.kernels.cpu.choice import PASSES, choose, winograd_cost
+from numbacnn.layers import Conv2D, Dense
+from tests.strategies import conv_cases
+
+
+@given(conv_cases(most_channels=70))
+def test_predictions_are_sane(case):
+    for pass_ in PASSES:
+        chosen = choose(case.dims, pass_, 8, True)
+        assert chosen.cost >= 0 and (chosen.cost > 0) == (case.dims.macs > 0)
+        if chosen.algorithm == "winograd":
+            assert case.dims.k_ == (3, 3) and chosen.m in (2, 4)
+            assert chosen.cost < choose(case.dims, pass_, 8, False).cost
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_a_kept_kernel_makes_winograd_cheaper_where_images_are_small(lanes):
+    dims = ConvDims.of((1, 7, 7, 512), (3, 3, 512, 512), padding=1)
+    assert winograd_cost(dims, "forward", 4, lanes, kept=True) < winograd_cost(dims, "forward", 4, lanes)
+    assert choose(dims, "forward", lanes, True, kept=True).algorithm == "winograd"
+
+
+def test_the_warm_up_meets_every_algorithm():
+    model = _model()
+    model.build((16, 16, 1), np.random.default_rng(0))
+    met = set()
+    for layer in model.leaves():
+        if isinstance(layer, Conv2D):
+            d = layer.window()
+            dims = ConvDims.of((4, *d.in_, d.c_in), d.kernel_shape, **layer._geometry)
+            met |= {(pass_, choose(dims, pass_, 8, True).algorithm) for pass_ in PASSES}
+    assert any(isinstance(layer, Dense) for layer in model.leaves())  # small products
+    assert met == {(p, a) for p in PASSES for a in ("direct", "winograd", "depthwise")}
