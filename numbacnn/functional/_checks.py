@@ -29,7 +29,7 @@ def _readable(value: Any, name: str) -> NDArray:
     return as_tensor(value, name=name).numpy()
 
 
-def operands(name: str, labels: tuple[str, ...], *values: Any) -> list[NDArray]:
+def operands(name: str, labels: Sequence[str], *values: Any) -> list[NDArray]:
     """The arrays of the arguments, which must share one floating-point type.
 
     Args:

@@ -21,6 +21,7 @@ from numbacnn.functional.pad import pad_backward, pad_forward
 from numbacnn.kernels.cpu import conv as kernels
 from numbacnn.tensor import Tensor
 
+_LABELS = ("the input", "the kernel", "the bias", "the scale", "the residual")
 _FROM_FORWARD = "pass the gradient by what the forward pass returned"
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -77,11 +78,10 @@ def conv_forward(
         Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, section 2.
 
     """
-    labels = ("the input", "the kernel", "the bias", "the scale", "the residual")
-    given = [(label, v) for label, v in zip(labels, (x, w, b, scale, residual), strict=True) if v is not None]
-    arrays = iter(operands(name, tuple(label for label, _ in given), *(v for _, v in given)))
-    x, w = next(arrays), next(arrays)
-    b, scale, residual = (None if v is None else next(arrays) for v in (b, scale, residual))
+    given = [x, w, *(v for v in (b, scale, residual) if v is not None)]
+    labels = [label for label, v in zip(_LABELS, (x, w, b, scale, residual), strict=True) if v is not None]
+    x, w, *rest = operands(name, labels, *given)
+    b, scale, residual = (None if v is None else rest.pop(0) for v in (b, scale, residual))
     dims = ConvDims.of(x.shape, w.shape, stride, padding, dilation, groups, name)
     for label, array in (("a bias", b), ("a scale", scale)):
         if array is not None:

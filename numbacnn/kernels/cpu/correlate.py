@@ -237,23 +237,6 @@ def sweep(vectors, x, x0, pixels, first, end, taps, block, w, w0, y, y0, places,
 
 
 @jit
-def _panel(
-    phase, block, panel, group, x, x0, pixels, m0, m1, taps, kernel, at, y, y0, places, bias, mode
-):  # fmt: skip
-    """One panel of one block of the sum over some pixels, its packed weights at ``kernel[at:]``."""
-    lanes = VECTOR_BYTES // kernel.itemsize
-    c0 = panel * VECTORS * lanes
-    valid = phase[plan.OUTPUTS] - c0
-    b0, x0, y0 = group * phase[plan.OUTPUTS] + c0, x0 + block[2], y0 + c0
-    if panel_width(valid, lanes) > lanes:
-        sweep(
-            VECTORS, x, x0, pixels, m0, m1, taps, block, kernel, at, y, y0, places, bias, b0, mode, valid
-        )  # fmt: skip
-    else:
-        sweep(1, x, x0, pixels, m0, m1, taps, block, kernel, at, y, y0, places, bias, b0, mode, valid)
-
-
-@jit
 def _part(
     slot, part, parts, x, w, bias, y, packed, work, finish, phases, pixels, places, taps, weights, blocks,
     table
@@ -269,6 +252,7 @@ def _part(
     scratch = phase[plan.SLOTS0] + slot * phase[plan.SLOT]
     panel0, panel1 = row[plan.PANEL0], row[plan.PANEL1]
     inside = phase[plan.PANEL] >= 0
+    kernel = work if inside else packed
     for group in range(row[plan.GROUP0], row[plan.GROUP1]):
         x0 = locate(phase, group, row, x, work, scratch)
         source = x if phase[plan.SOURCE] == plan.STRAIGHT else work
@@ -280,24 +264,31 @@ def _part(
                 mode = BIAS if bias.size else ZERO
             for m0 in range(first, end, phase[plan.STRIP]):
                 m1 = min(m0 + phase[plan.STRIP], end)
-                if inside:
-                    at, pitch = scratch + phase[plan.PANEL], phase[plan.PANEL_PITCH]
-                    for panel in range(panel0, panel1):
+                for panel in range(panel0, panel1):
+                    c0 = panel * full
+                    valid = outputs - c0
+                    width = panel_width(valid, lanes)
+                    if inside:
                         near = (panel - panel0) % plan.PACKED_PANELS
+                        pitch = phase[plan.PANEL_PITCH]
+                        at = scratch + phase[plan.PANEL]
                         if near == 0:
                             last = min(panel + plan.PACKED_PANELS, panel1)
                             _pack_panels(phase, weights, block, group, panel, last, pitch, w, work, at)
-                        _panel(
-                            phase, block, panel, group, source, x0, pixels, m0, m1, taps, work,
-                            at + near * pitch, y, y0, places, bias, mode,
-                        )  # fmt: skip
-                else:
-                    for panel in range(panel0, panel1):
+                        at += near * pitch
+                    else:
                         at = phase[plan.PACKED0] + (group * panels + panel) * phase[plan.PACKED_K] * full
-                        at += block[4] * panel_width(outputs - panel * full, lanes)
-                        _panel(
-                            phase, block, panel, group, source, x0, pixels, m0, m1, taps, packed, at, y, y0,
-                            places, bias, mode,
+                        at += block[4] * width
+                    b0, source0, column0 = group * outputs + c0, x0 + block[2], y0 + c0
+                    if width > lanes:
+                        sweep(
+                            VECTORS, source, source0, pixels, m0, m1, taps, block, kernel, at, y, column0,
+                            places, bias, b0, mode, valid,
+                        )  # fmt: skip
+                    else:
+                        sweep(
+                            1, source, source0, pixels, m0, m1, taps, block, kernel, at, y, column0, places,
+                            bias, b0, mode, valid,
                         )  # fmt: skip
                 if finish[0] and b == phase[plan.BLOCK1] - 1:
                     c0 = panel0 * full
