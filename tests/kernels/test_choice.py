@@ -38,4 +38,5 @@ def test_the_warm_up_meets_every_algorithm():
             dims = ConvDims.of((4, *d.in_, d.c_in), d.kernel_shape, **layer._geometry)
             met |= {(pass_, choose(dims, pass_, 8, True).algorithm) for pass_ in PASSES}
     assert any(isinstance(layer, Dense) for layer in model.leaves())  # small products
-    assert met == {(p, a) for p in PASSES for a in ("direct", "winograd", "depthwise")}
+    assert met >= {(p, a) for p in PASSES for a in ("direct", "winograd", "depthwise")}
+    assert ("weights", "product") in met

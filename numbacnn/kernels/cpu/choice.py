@@ -87,12 +87,25 @@ def direct_cost(dims: ConvDims, pass_: str, lanes: int) -> float:
     return dims.groups * pixels * math.prod(dims.k_) * inputs * _vectors(outputs, lanes) / DIRECT_SPEED
 
 
+def product_rows(dims: ConvDims) -> int:
+    """Return of how many samples the dense product is that a convolution is, 0 where it is none.
+
+    A kernel of one pixel takes each pixel as a sample, and one as large as the input, if few, each image.
+    """
+    if rows := small_product_rows(dims):
+        return rows
+    ones, pads = (*dims.k_, *dims.stride_, dims.groups), (*dims.pad_lo_, *dims.pad_hi_)
+    return dims.n * math.prod(dims.in_) if {*ones} == {1} and not any(pads) else 0
+
+
 @functools.lru_cache(maxsize=4096)
 def choose(dims: ConvDims, pass_: str, lanes: int, winograd: bool, kept: bool = False) -> Choice:
     """Choose the algorithm of a pass: ``winograd`` says whether Winograd's method is allowed."""
     least = dims.macs / lanes
     if small_product_rows(dims):
         return Choice("product", 0, dims.macs / PRODUCT_SPEED, least)
+    if pass_ == "weights" and product_rows(dims):
+        return Choice("product", 0, least / DIRECT_SPEED, least)
     if is_depthwise(dims):
         return Choice("depthwise", 0, least / DEPTHWISE_SPEED, least)
     direct = direct_cost(dims, pass_, lanes)

@@ -11,8 +11,8 @@ import numpy as np
 from ...config import config
 from ...dims import ConvDims
 from ...epilogue import Activation
-from . import depthwise, passes, small_product
-from .choice import Choice, choose
+from . import dense, depthwise, passes
+from .choice import Choice, choose, product_rows
 from .finish import finish, finish_arguments
 from .kept import constant
 
@@ -22,10 +22,10 @@ def _choose(dims: ConvDims, pass_: str, x: np.ndarray, kept: bool = False) -> Ch
     return choose(dims, pass_, passes.lanes_of(x), config.winograd and x.itemsize == 4, kept)
 
 
-def _products(dims: ConvDims, rows: int, *arrays: np.ndarray) -> list[np.ndarray]:
-    """The arrays of a convolution that is a plain product of some rows, as matrices; the kernel second."""
-    w = arrays[1].reshape(-1, dims.c_out)
-    return [arrays[0].reshape(rows, -1), w, *(a.reshape(rows, -1) for a in arrays[2:])]
+def _products(dims: ConvDims, x: np.ndarray, w: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The arrays of a convolution that is a plain product, as matrices."""
+    rows = product_rows(dims)
+    return x.reshape(rows, -1), w.reshape(-1, dims.c_out), y.reshape(rows, -1)
 
 
 def _correlate(
@@ -49,11 +49,11 @@ def _correlate(
         else:
             depthwise.depthwise_forward(dims, x, w, b, y)
     else:
-        x, w, z = _products(dims, small_product.small_product_rows(dims), x, w, y)
+        x, w, z = _products(dims, x, w, y)
         if backward:
-            small_product.small_product_backward_data(x, w, z)
+            dense.dense_backward_data(x, w, z)
         else:
-            small_product.small_product_forward(x, w, b, z)
+            dense.dense_forward(x, w, b, z)
     if after is not None:
         finish(y, after[1:])
 
@@ -124,8 +124,7 @@ def conv_backward_weights(
     elif choice.algorithm == "depthwise":
         depthwise.depthwise_backward_weights(dims, x, dy, dw)
     elif choice.algorithm == "product":
-        rows = small_product.small_product_rows(dims)
-        a, w, b = _products(dims, rows, x, dw, dy)
-        small_product.small_product_backward_weights(a, b, w)
+        x, dw, dy = _products(dims, x, dw, dy)
+        dense.dense_backward_weights(x, dy, dw)
     else:
         passes.direct_weights(dims, x, dy, dw)

@@ -13,7 +13,9 @@ from .cut import K_BLOCK
 from .depthwise_plan import tap_plan, window_plan
 from .outer_plan import outer_plan
 from .plan import BAND, PADDED, SOURCE, correlation_plan
+from .product import outer_scratch
 from .simd import VECTOR_BYTES
+from .small_product import small_product_rows
 from .tile import ROWS, VECTORS
 from .winograd_outer_plan import CHUNKS, winograd_outer_plan
 from .winograd_plan import TILES, winograd_plan
@@ -117,10 +119,13 @@ def explain_pass(dims: ConvDims, pass_: str, dtype: np.dtype, threads: int, kept
         text, parts, packed = "rows of outputs by chunks of channels", window.parts, 0
         workspace = window.head + threads * window.slot
     else:
-        text, parts, workspace, packed = "the kernel is read once, in its own order", 1, 0, 0
+        text, parts, packed = "a product of matrices, in blocks packed in L2", 1, 0
+        workspace = threads * outer_scratch(lanes)
+    if small := algorithm == "product" and small_product_rows(dims) > 0:
+        text, workspace = "a product of few rows: the kernel is read once, in its own order", 0
     rows = "inputs" if pass_ == "weights" else what
     tile = f"{ROWS} {rows} x {VECTORS * lanes} channels of {dtype}"
-    if algorithm in ("depthwise", "product"):
+    if algorithm == "depthwise" or small:
         tile = f"vectors of {lanes} channels of {dtype}"
     return Explanation(
         pass_, algorithm, tile, text, int(parts), int(workspace) * item, int(packed) * item, 2 * dims.macs,

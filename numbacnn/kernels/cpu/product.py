@@ -192,6 +192,11 @@ def product_backward_data(
     _product(dy, w, True, None, dx)
 
 
+def outer_scratch(lanes: int) -> int:
+    """Return the elements of workspace of a thread in `product_backward_weights`."""
+    return (BLOCK + 1) * PANELS * VECTORS * lanes + BLOCK * TALL
+
+
 def product_backward_weights(
     x: np.ndarray,  # (n, inputs) read
     dy: np.ndarray,  # (n, outputs) read
@@ -200,7 +205,7 @@ def product_backward_weights(
     """``dw = x' dy``."""
     (n, inputs), outputs, lanes = x.shape, dy.shape[1], VECTOR_BYTES // x.itemsize
     team = POOL.team(n * dw.size * _NS_PER_MAC)
-    scratch = (BLOCK + 1) * PANELS * VECTORS * lanes + BLOCK * TALL
+    scratch = outer_scratch(lanes)
     work = buffer_pool.array((team[1] * scratch,), x.dtype)
     tables = _outer_tables(n, inputs, outputs, lanes, team[1])
     _outer.on(team, x.reshape(-1), dy.reshape(-1), dw.reshape(-1), work, scratch, tables)
