@@ -24,6 +24,7 @@ DIRECT_SPEED, WINOGRAD_SPEED = 0.85, 0.8
 TILE_COST = {4: 360.0, 2: 160.0}
 KERNEL_COST = {4: 350.0, 2: 160.0}
 LEAST_GAIN = 1.1
+PRODUCT_WEIGHTS = 1 << 17  # fewer give too few parts to a product, whose sums over pixels are not split
 # Bound by memory: a multiply-add per weight read, and few per input.
 PRODUCT_SPEED, DEPTHWISE_SPEED = 0.5, 0.25
 
@@ -104,7 +105,7 @@ def choose(dims: ConvDims, pass_: str, lanes: int, winograd: bool, kept: bool = 
     least = dims.macs / lanes
     if small_product_rows(dims):
         return Choice("product", 0, dims.macs / PRODUCT_SPEED, least)
-    if pass_ == "weights" and product_rows(dims):
+    if pass_ == "weights" and dims.c_in * dims.c_out >= PRODUCT_WEIGHTS and product_rows(dims):
         return Choice("product", 0, least / DIRECT_SPEED, least)
     if is_depthwise(dims):
         return Choice("depthwise", 0, least / DEPTHWISE_SPEED, least)
