@@ -76,7 +76,7 @@ def _draw(axes: Any, panel: Panel, right: float) -> None:
         lines = [names.index(shape) for shape in points]
         axes.plot(points.values(), lines, marker, color=colour, label=name, markersize=4, markeredgewidth=0)
     axes.axvline(1.0, color="black", linewidth=0.9, linestyle="--")
-    axes.text(1.0, 1.01, "peak", transform=axes.get_xaxis_transform(), fontsize=7)
+    axes.text(1.02, 0.01, "peak", transform=axes.get_xaxis_transform(), fontsize=7)
     axes.set_title(panel.title, fontsize=9, loc="left", fontweight="bold")
     axes.set_yticks(range(len(names)), list(panel.shapes.values()), fontsize=7)
     axes.set_ylim(len(names), -1)  # the network from top to bottom
