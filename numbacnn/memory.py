@@ -39,7 +39,7 @@ class _Block:
         self.struct = np.ndarray(shape, dtype, self.memory).__array_struct__
 
 
-class _Lease:
+class Lease:
     """The base of an array over a block; the block goes back to the pool when this dies."""
 
     __slots__ = ("__array_struct__", "block", "pool")
@@ -105,7 +105,7 @@ class BufferPool:
             block = self._take(_size_class(nbytes))
             if block.shape != shape or block.dtype is not dtype:
                 block.see(shape, dtype)
-            lease = _Lease()
+            lease = Lease()
             lease.pool = self
             lease.block = block
             lease.__array_struct__ = block.struct

@@ -10,7 +10,7 @@ from numbacnn.dims import ConvDims
 from numbacnn.kernels import reference
 from numbacnn.kernels.cpu import conv, passes, winograd_outer_plan, winograd_plan
 from numbacnn.kernels.cpu.choice import PASSES, choose
-from numbacnn.kernels.cpu.kept import kept_kernels
+from numbacnn.kernels.cpu.kept import constant, kept_kernels
 from tests.kernels.guard import assert_same_bits, threads, written
 from tests.strategies import arrays, seeds
 
@@ -158,6 +158,33 @@ def test_a_read_only_view_of_a_kernel_that_changes_is_not_kept():
     w *= 2
     conv.conv_forward(dims, x, view, None, z)
     np.testing.assert_array_equal(z, 2 * y)
+
+
+@pytest.mark.parametrize("used_while_it_changes", [False, True])
+def test_a_kernel_that_was_changed_in_between_is_packed_anew(used_while_it_changes):
+    dims = ConvDims.of((1, 20, 20, 32), (3, 3, 32, 48), padding=1)
+    x, w = arrays(1, dims.input_shape, dims.kernel_shape, dtype=np.float32)
+    w = w.copy()
+    y, z = np.empty(dims.output_shape, np.float32), np.empty(dims.output_shape, np.float32)
+    w.flags.writeable = False
+    conv.conv_forward(dims, x, w, None, y)
+    w.flags.writeable = True
+    w[...] *= 2
+    if used_while_it_changes:
+        before = kept_kernels.bytes
+        conv.conv_forward(dims, x, w, None, z)
+        assert kept_kernels.bytes < before
+    w.flags.writeable = False
+    conv.conv_forward(dims, x, w, None, z)
+    np.testing.assert_array_equal(z, 2 * y)
+
+
+def test_memory_of_other_owners_is_not_taken_for_constant():
+    buffer = bytearray(3 * 3 * 32 * 48 * 4)
+    shared = np.frombuffer(buffer, np.float32).reshape(3, 3, 32, 48)
+    shared.flags.writeable = False
+    assert not constant(shared)
+    assert constant(np.frombuffer(bytes(buffer), np.float32).reshape(3, 3, 32, 48))
 
 
 def test_kept_kernels_make_room(monkeypatch):

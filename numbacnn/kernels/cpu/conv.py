@@ -14,7 +14,7 @@ from ...epilogue import Activation
 from . import dense, depthwise, passes
 from .choice import Choice, choose, product_rows
 from .finish import finish, finish_arguments
-from .kept import constant
+from .kept import constant, kept_kernels
 
 
 def _choose(dims: ConvDims, pass_: str, x: np.ndarray, kept: bool = False) -> Choice:
@@ -36,6 +36,8 @@ def _correlate(
     if dims.n == 0:
         return  # nothing to write
     kept = constant(w)
+    if not kept and kept_kernels.bytes:
+        kept_kernels.forget(w)  # it was read-only once, and changes
     choice = _choose(dims, "data" if backward else "forward", x, kept)
     if choice.algorithm == "winograd":
         passes.winograd_correlation(dims, backward, choice.m, kept, x, w, b, after or passes.as_it_is(x), y)
