@@ -138,13 +138,18 @@ def _check(case: Case) -> None:
 
 
 def run(
-    megabytes: float = 16.0, only: str = "", *, rounds: int = 5, turn_seconds: float = 0.03
+    megabytes: float = 16.0,
+    only: str = "",
+    *,
+    rounds: int = 5,
+    turn_seconds: float = 0.03,
+    cases: Callable[[float], Iterator[Case]] = _cases,
 ) -> dict[str, Any]:
     """Measure and print the cases whose name holds ``only``; a JSON-able report."""
     set_threads(1)
-    table = Table((("function", 29), ("ms", 6), ("GB/s", 6), ("of copy", 7)))
+    table = Table((("function", 32), ("ms", 6), ("GB/s", 6), ("of copy", 7)))
     rows = []
-    for case in _cases(megabytes):
+    for case in cases(megabytes):
         if only not in case.name:
             continue
         _check(case)
@@ -162,8 +167,14 @@ def run(
     return {"environment": environment(), "rows": rows}
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.memory_bound", description=__doc__.splitlines()[0])
+def main(
+    argv: Sequence[str] | None = None,
+    run: Callable[..., dict[str, Any]] = run,
+    program: str = "bench.memory_bound",
+    about: str = __doc__,
+) -> None:
+    """The command line of this benchmark, and of others of the same form."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about.splitlines()[0])
     parser.add_argument("--megabytes", type=float, default=16.0, help="of the largest array")
     parser.add_argument("--only", default="", metavar="TEXT", help="functions whose name holds it")
     parser.add_argument("--rounds", type=int, default=5)

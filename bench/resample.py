@@ -8,15 +8,14 @@ once, and the copy is NumPy's, of as many bytes, timed in turns; every result is
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator, Sequence
-from typing import Any
+import functools
+from collections.abc import Iterator
 
 import numpy as np
 
-from bench.memory_bound import Case, _check
-from bench.report import Table, geomean, milliseconds, write_json
-from bench.timing import environment, interleave, keep_freed_pages, set_threads
+from bench import memory_bound
+from bench.memory_bound import Case
+from bench.timing import keep_freed_pages
 from numbacnn.kernels.cpu import pad, resample, shuffle
 
 CHANNELS = (64, 8, 3, 1)
@@ -56,41 +55,8 @@ def _cases(megabytes: float) -> Iterator[Case]:
         yield Case(f"pixel_shuffle_backward {label}", shuffle.pixel_shuffle_backward, (dy, blocks, dx), (2,))
 
 
-def run(
-    megabytes: float = 16.0, only: str = "", *, rounds: int = 5, turn_seconds: float = 0.03
-) -> dict[str, Any]:
-    """Measure and print the cases whose name holds ``only``; a JSON-able report."""
-    set_threads(1)
-    table = Table((("function", 32), ("ms", 6), ("GB/s", 6), ("of copy", 7)))
-    rows = []
-    for case in _cases(megabytes):
-        if only not in case.name:
-            continue
-        _check(case)
-        source = np.zeros(case.traffic // 2, np.uint8)
-        target = np.empty_like(source)
-        sides = {
-            "ours": lambda case=case: case.kernel(*case.args),
-            "copy": lambda source=source, target=target: np.copyto(target, source),
-        }
-        times = interleave(sides, rounds=rounds, turn_seconds=turn_seconds)
-        seconds, fraction = times["ours"].median, times["copy"].median / times["ours"].median
-        table.row(case.name, milliseconds(seconds), f"{case.traffic / seconds / 1e9:.1f}", f"{fraction:.2f}")
-        rows.append({"name": case.name, "bytes": case.traffic, "fraction": fraction, **times["ours"].row()})
-    return {"environment": environment(), "rows": rows}
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.resample", description=__doc__.splitlines()[0])
-    parser.add_argument("--megabytes", type=float, default=16.0, help="of the largest array")
-    parser.add_argument("--only", default="", metavar="TEXT", help="functions whose name holds it")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--turn", type=float, default=0.03, help="seconds per side and round")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there too")
-    a = parser.parse_args(argv)
-    report = run(a.megabytes, a.only, rounds=a.rounds, turn_seconds=a.turn)
-    print(f"geomean of the fractions: {geomean(row['fraction'] for row in report['rows']):.2f}")
-    write_json(a.json, report)
+run = functools.partial(memory_bound.run, cases=_cases)
+main = functools.partial(memory_bound.main, run=run, program="bench.resample", about=__doc__)
 
 
 if __name__ == "__main__":

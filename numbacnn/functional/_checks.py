@@ -70,15 +70,6 @@ def require_rank(name: str, label: str, array: NDArray, layout: str, remedy: str
         raise ShapeError(message(name, f"{label} {layout}", got, remedy))
 
 
-def image_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
-    """The shape of a batch of images, as a tuple; ShapeError where it has other than four axes."""
-    if len(shape) != 4:
-        got = f"{len(shape)} axes, {tuple(shape)}"
-        remedy = "add the batch or the channel axis, or reshape"
-        raise ShapeError(message(name, "images (n, height, width, channels)", got, remedy))
-    return tuple(shape)
-
-
 def number_within(name: str, label: str, value: float, high: float) -> float:
     """The value as a float; ArgumentError where it is no finite number from 0 to `high`."""
     number = isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value)
