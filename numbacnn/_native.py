@@ -74,6 +74,7 @@ class Flat:
         key: list = []
         self.words: list = []
         flatten(values, key, self.words)
+        self.words = [w.item() if isinstance(w, np.generic) else w for w in self.words]  # packed sooner
         self.key = tuple(key)
 
 

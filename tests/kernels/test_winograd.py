@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numbacnn import config
 from numbacnn.dims import ConvDims
 from numbacnn.kernels import reference
-from numbacnn.kernels.cpu import conv, passes, winograd_outer_plan, winograd_plan
+from numbacnn.kernels.cpu import conv, finish, passes, winograd_outer_plan, winograd_plan
 from numbacnn.kernels.cpu.choice import PASSES, choose
 from numbacnn.kernels.cpu.kept import constant, kept_kernels
 from tests.kernels.guard import assert_same_bits, threads, written
@@ -16,7 +16,7 @@ from tests.strategies import arrays, seeds
 
 #: Of the sum of absolute products; F(4 x 4) loses a digit to F(2 x 2), which is near the direct method.
 TOLERANCE = {4: 1e-5, 2: 3e-6}
-AS_IT_IS = passes.as_it_is(np.empty(0, np.float32))
+AS_IT_IS = finish.as_it_is(np.empty(0, np.float32))
 
 
 @st.composite

@@ -11,9 +11,9 @@ import numpy as np
 from ...config import config
 from ...dims import ConvDims
 from ...epilogue import Activation
-from . import dense, depthwise, passes
+from . import dense, depthwise, passes, small_product
 from .choice import Choice, choose, product_rows
-from .finish import finish, finish_arguments
+from .finish import Finish, as_it_is, finish_of
 from .kept import constant, kept_kernels
 
 
@@ -30,7 +30,7 @@ def _products(dims: ConvDims, x: np.ndarray, w: np.ndarray, y: np.ndarray) -> tu
 
 def _correlate(
     dims: ConvDims, backward: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray,
-    after: passes.Finish | None = None,
+    finish: Finish | None = None,
 ) -> None:  # fmt: skip
     """Write the forward pass or the data gradient, finished where there is something after it."""
     if dims.n == 0:
@@ -39,25 +39,18 @@ def _correlate(
     if not kept and kept_kernels.bytes:
         kept_kernels.forget(w)  # it was read-only once, and changes
     choice = _choose(dims, "data" if backward else "forward", x, kept)
+    finish = finish or as_it_is(x)
     if choice.algorithm == "winograd":
-        passes.winograd_correlation(dims, backward, choice.m, kept, x, w, b, after or passes.as_it_is(x), y)
-        return
-    if choice.algorithm == "direct" or (backward and b is not None):
-        passes.direct_correlation(dims, backward, kept, x, w, b, after or passes.as_it_is(x), y)
-        return
-    if choice.algorithm == "depthwise":
-        if backward:
-            depthwise.depthwise_backward_data(dims, x, w, y)
-        else:
-            depthwise.depthwise_forward(dims, x, w, b, y)
+        passes.winograd_correlation(dims, backward, choice.m, kept, x, w, b, finish, y)
+    elif choice.algorithm == "direct" or (backward and b is not None):
+        passes.direct_correlation(dims, backward, kept, x, w, b, finish, y)
+    elif choice.algorithm == "depthwise":
+        depthwise.depthwise_correlation(dims, backward, x, w, b, finish, y)
+    elif backward:
+        dense.dense_backward_data(*_products(dims, x, w, y))
     else:
-        x, w, z = _products(dims, x, w, y)
-        if backward:
-            dense.dense_backward_data(x, w, z)
-        else:
-            dense.dense_forward(x, w, b, z)
-    if after is not None:
-        finish(y, after[1:])
+        x, w, y = _products(dims, x, w, y)  # of few samples, or it were direct
+        small_product.small_product_forward(x, w, b, finish, y)
 
 
 def conv_forward(
@@ -82,8 +75,8 @@ def conv_forward_fused(
     y: np.ndarray,  # (n, *out, c_out) written
 ) -> None:
     """``y = activation(scale conv(x, w) + b + residual)``, while results are in the cache."""
-    after = (True, *finish_arguments(x.dtype, scale, b, residual, activation))
-    _correlate(dims, False, x, w, b if scale is None else None, y, after)
+    finish = finish_of(x, scale, b, residual, activation)
+    _correlate(dims, False, x, w, b if scale is None else None, y, finish)
 
 
 def conv_backward_data(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ..._jit import inlined, jit, kernel, run_slots
 from . import plan
-from .finish import finish_run
+from .finish import finish_pixels
 from .simd import VECTOR_BYTES, copy_run, copy_vector, transpose_block, zero_run
 from .tile import ADD, BIAS, MIDDLE, ROWS, TAIL, VECTORS, ZERO, conv_tile
 
@@ -293,8 +293,14 @@ def _part(
                 if finish[0] and b == phase[plan.BLOCK1] - 1:
                     c0 = panel0 * full
                     count = min(panel1 * full, outputs) - c0
-                    for m in range(m0, m1):
-                        finish_run(y, y0 + c0 + places[m], count, group * outputs + c0, *finish[1:])
+                    m = m0
+                    while m < m1:  # pixels between which nothing lies are one run
+                        run = 1
+                        while m + run < m1 and places[m + run] - places[m + run - 1] == count:
+                            run += 1
+                        at, c = y0 + c0 + places[m], group * outputs + c0
+                        finish_pixels(y, at, run, count, count, c, *finish[1:])
+                        m += run
 
 
 @kernel
@@ -304,7 +310,7 @@ def correlate(
     """``y[p, c] = bias[c] + sum of x * w`` over the windows of a plan; all arrays but tables are flat.
 
     Reads x and w whole, bias if it has elements, writes every element of y.  packed takes the packed kernel,
-    or holds it where no chore packs it; work is scratch.  finish: whether to, and what `finish_run` takes.
+    or holds it where no chore packs it; work is scratch.  finish: whether to, and what `finish_pixels` takes.
     """
     run_slots(team, _chore, chores.shape[0], (x, w, packed, work, phases, weights, blocks, chores))
     tables = (phases, pixels, places, taps, weights, blocks, parts)

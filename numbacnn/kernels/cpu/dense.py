@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .finish import as_it_is
 from .product import product_backward_data, product_backward_weights, product_forward
 from .small_product import (
     is_small,
@@ -25,7 +26,7 @@ def dense_forward(
 ) -> None:
     """``y = x w + b``."""
     if is_small(x.shape[0], w.size):
-        small_product_forward(x, w, b, y)
+        small_product_forward(x, w, b, as_it_is(x), y)
     elif x.shape[0]:
         product_forward(x, w, b, y)
 

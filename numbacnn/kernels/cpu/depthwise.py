@@ -21,8 +21,10 @@ from ...dims import ConvDims
 from ...memory import buffer_pool
 from .depthwise_plan import tap_plan, window_plan
 from .depthwise_tile import PIXELS, tap_sums, window_sums
+from .finish import CLIP, Finish, as_it_is, finish_pixels
 from .simd import VECTOR_BYTES, zero_run
 
+STRIP = 2048  # elements of the output that are finished together, in L1
 NS_PER_MAC = 0.04  # on one thread, for the choice between serial and parallel
 
 
@@ -74,10 +76,14 @@ def _deliver(pixels, length, planes, plane, multiplier, work, scratch, width, y,
 
 @jit
 def _window_part(
-    slot, part, parts, x, w, bias, y, work, scratch0, sizes, x_steps, w_steps, slabs, rows, spans, pieces
+    slot, part, parts, x, w, bias, y, work, scratch0, finish, sizes, x_steps, w_steps, slabs, rows, spans,
+    pieces
 ):  # fmt: skip
     """Compute some units: a row of outputs or a piece of one, for a chunk of the channels."""
     images, x_size, y_size, chunks, chunk, planes, multiplier, taps, channels, block = sizes
+    kind, low, high = finish[4]
+    clipped = kind == CLIP and finish[3].size == 0  # as they are written
+    after = finish[0] and not clipped
     width = block * channels
     lines = slabs.shape[0] * rows.shape[0] * pieces.shape[0]
     scratch = scratch0 + slot * PIXELS[0] * width
@@ -97,30 +103,43 @@ def _window_part(
             goal, goal0, step, pixels = y, target + first, pitch, left
             if multiplier > 1:  # by way of the scratch, which holds few outputs
                 goal, goal0, step, pixels = work, scratch, width, PIXELS[0]
+            elif after:  # while they are in L1
+                pixels = max(1, STRIP // ((end - first) * PIXELS[0])) * PIXELS[0]
             while left > 0:
                 pixels = min(pixels, left)
                 for plane in range(planes):
                     window_sums(
                         pixels, end - first, x, at, hop, w, w0 + plane * taps * width, counts, x_steps,
-                        w_steps, bias, plane * width + first, goal, goal0, step,
+                        w_steps, bias, plane * width + first, goal, goal0, step, clipped, low, high,
                     )  # fmt: skip
                     if multiplier > 1:
                         _deliver(
                             pixels, length, planes, plane, multiplier, work, scratch, width, y, target, pitch
                         )  # fmt: skip
+                if after:
+                    count = (end - first) * planes
+                    finish_pixels(y, target + first, pixels, pitch, count, first, *finish[1:])
                 at, target, left = at + pixels * hop, target + pixels * pitch, left - pixels
+                if multiplier == 1:
+                    goal0 += pixels * pitch
 
 
 @kernel
-def _windows(team, parts, x, w, bias, y, work, head, sizes, x_steps, w_steps, planes, rows, spans, pieces):
-    """Sum windows by a plan; all arrays but tables are flat.  ``head`` elements of work hold the weights."""
+def _windows(
+    team, parts, x, w, bias, y, work, head, finish, sizes, x_steps, w_steps, slabs, rows, spans, pieces
+):  # fmt: skip
+    """Sum windows by a plan; all arrays but tables are flat.  ``head`` elements of work hold the weights.
+
+    finish: whether to, and what `finish_pixels` takes, without a scale; nothing where results are folded.
+    """
     weights, start = w, bias
     if head > 0:
         _repack(w, bias, work, sizes)
         width = sizes[8] * sizes[9]
         start, weights = work, work[sizes[5] * width :]
     arrays = (x, weights, start, y, work, head)
-    run_slots(team, _window_part, parts, (*arrays, sizes, x_steps, w_steps, planes, rows, spans, pieces))
+    tables = (sizes, x_steps, w_steps, slabs, rows, spans, pieces)
+    run_slots(team, _window_part, parts, (*arrays, finish, *tables))
 
 
 @jit
@@ -202,17 +221,21 @@ def _zeros(count: int, dtype: np.dtype) -> np.ndarray:
     return np.zeros(count, dtype)
 
 
-def _sum_windows(
-    dims: ConvDims, backward: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray
-) -> None:
+def depthwise_correlation(
+    dims: ConvDims, backward: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, finish: Finish,
+    y: np.ndarray,
+) -> None:  # fmt: skip
+    """Write the forward pass, finished, or the data gradient."""
     if dims.n == 0:
         return  # nothing to write
     team = POOL.team(dims.macs * NS_PER_MAC)
     plan = window_plan(dims, backward, VECTOR_BYTES // x.itemsize)
     work = buffer_pool.array((plan.head + team[1] * plan.slot,), x.dtype)
+    if finish.scale.size:  # the kernel is small: it takes the scale
+        w, b, finish = w * finish.scale, finish.shift, finish.without_scale()
     bias = _zeros(dims.c_out, x.dtype) if b is None else b
     flat = x.reshape(-1), w.reshape(-1), bias, y.reshape(-1)
-    _windows.on(team, plan.parts, *flat, work, plan.head, plan.tables)
+    _windows.on(team, plan.parts, *flat, work, plan.head, finish.argument(), plan.tables)
 
 
 def is_depthwise(dims: ConvDims) -> bool:
@@ -228,7 +251,7 @@ def depthwise_forward(
     y: np.ndarray,  # (n, *out, c_out) written
 ) -> None:
     """``y[o, j] = b[j] + sum over taps t of x[o*stride - pad + t*dilation, j // m] * w[t, 0, j]``."""
-    _sum_windows(dims, False, x, w, b, y)
+    depthwise_correlation(dims, False, x, w, b, as_it_is(x), y)
 
 
 def depthwise_backward_data(
@@ -238,7 +261,7 @@ def depthwise_backward_data(
     dx: np.ndarray,  # (n, *in, c_in) written
 ) -> None:
     """``dx[p, i] = sum of dy[o, j] * w[t, 0, j]`` over j // m = i and o*stride - pad + t*dilation = p."""
-    _sum_windows(dims, True, dy, w, None, dx)
+    depthwise_correlation(dims, True, dy, w, None, as_it_is(dy), dx)
 
 
 def depthwise_backward_weights(

@@ -17,6 +17,7 @@ from ..._deferred import cgutils, intrinsic, types
 from .simd import (
     INTP,
     REGISTERS,
+    clip,
     data_pointer,
     fma,
     index,
@@ -27,6 +28,7 @@ from .simd import (
     masked_load,
     masked_store,
     offset,
+    spread,
     store,
     vector_type,
 )
@@ -191,35 +193,45 @@ class _Windows:
 
 @intrinsic
 def window_sums(
-    typingctx, outputs, channels, x, x0, hop, w, w0, counts, x_steps, w_steps, bias, b0, y, y0, pitch
+    typingctx, outputs, channels, x, x0, hop, w, w0, counts, x_steps, w_steps, bias, b0, y, y0, pitch,
+    clipped, low, high
 ):  # fmt: skip
     """``y[p, c] = bias[c] + sum over taps t of x[p, t, c] * w[t, c]`` for neighbouring outputs p.
 
     p is below ``outputs`` and c below ``channels``.  The taps are ``counts`` in planes, rows and
     columns, none of them where one is 0; from one to the next it is ``x_steps`` in x and ``w_steps`` in w
     along each axis.  Output p starts at ``x0 + p hop`` in x and lies at ``y0 + p pitch`` in y.
+    Where ``clipped`` says so, what lies below low or above high is set to it.
     """
     intp = types.intp
     signature = types.void(
-        intp, intp, x, intp, intp, w, intp, counts, x_steps, w_steps, bias, intp, y, intp, intp
-    )
+        intp, intp, x, intp, intp, w, intp, counts, x_steps, w_steps, bias, intp, y, intp, intp, clipped,
+        low, high
+    )  # fmt: skip
 
     def codegen(context, b, sig, args):
-        outputs, channels, _, x0, hop, _, w0, counts, x_steps, w_steps, _, b0, _, y0, pitch = args
+        outputs, channels, _, x0, hop, _, w0, counts, x_steps, w_steps, _, b0, _, y0, pitch, *clipping = args
         x, w, bias, y = (
             offset(b, data_pointer(context, b, sig.args[i], args[i]), start)
             for i, start in ((2, x0), (5, w0), (10, b0), (12, y0))
         )
         dtype, counts = sig.args[2].dtype, cgutils.unpack_tuple(b, counts)
         steps = [cgutils.unpack_tuple(b, x_steps), cgutils.unpack_tuple(b, w_steps)]
+        clipped, *bounds = clipping
+        low, high = (spread(b, vector_type(dtype), bound) for bound in bounds)
 
         def tile(pixels: int, first: Any, lanes: _Lanes, k: Any) -> None:
             windows = _Windows(b, lanes, pixels, hop, counts, steps)
             source = offset(b, x, b.add(k, b.mul(first, hop)))
             sums = windows.add([source, offset(b, w, k)], lanes.load(offset(b, bias, k)) * pixels)
-            for p in range(pixels):
-                target = offset(b, y, b.add(k, b.mul(b.add(first, index(p)), pitch)))
-                lanes.store(sums[windows.sums_of(p)], target)
+            places = [offset(b, y, b.add(k, b.mul(b.add(first, index(p)), pitch))) for p in range(pixels)]
+            with b.if_else(clipped) as (yes, no):
+                with yes:
+                    for p, place in enumerate(places):
+                        lanes.store([clip(b, v, low, high) for v in sums[windows.sums_of(p)]], place)
+                with no:
+                    for p, place in enumerate(places):
+                        lanes.store(sums[windows.sums_of(p)], place)
 
         def group(pixels: int, first: Any) -> None:
             _over_channels(b, dtype, channels, lambda lanes, k: tile(pixels, first, lanes, k))

@@ -7,7 +7,6 @@ are as in ``conv.py``; the batch is not empty.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from ..._threads import POOL
 from ...dims import ConvDims
 from ...memory import buffer_pool
 from .correlate import correlate
-from .finish import finish_arguments
+from .finish import Finish
 from .kept import kept_kernels
 from .outer import outer
 from .outer_plan import outer_plan
@@ -35,15 +34,6 @@ _NO_BIAS = {np.dtype(t): np.zeros(0, t) for t in (np.float32, np.float64)}
 def lanes_of(array: np.ndarray) -> int:
     """Return how many of an array's elements fill a vector register."""
     return VECTOR_BYTES // array.itemsize
-
-
-Finish = tuple[Any, ...]  # whether to, and the arguments of `finish_run`
-_AS_IT_IS = {t: (False, *finish_arguments(t, None, None, None, None)) for t in _NO_BIAS}
-
-
-def as_it_is(x: np.ndarray) -> Finish:
-    """Return what finishes nothing, for arrays of this dtype."""
-    return _AS_IT_IS[x.dtype]
 
 
 def _run(
@@ -72,10 +62,9 @@ def direct_correlation(
     plan = correlation_plan(dims, backward, lanes_of(x), team[1], kept)
     work = buffer_pool.array((plan.workspace,), x.dtype)
     bias = _NO_BIAS[x.dtype] if b is None else b if plan.block == 1 else np.tile(b, plan.block)
-    if plan.block > 1 and finish[1].size:
-        finish = (True, *(np.tile(a, plan.block) for a in finish[1:3]), *finish[3:])
+    after = finish.blocked(plan.block).argument()
     flat = (x.reshape(-1), w.reshape(-1), bias, y.reshape(-1))
-    _run(plan, w, kept, lambda packed, tables: correlate.on(team, *flat, packed, work, finish, tables))
+    _run(plan, w, kept, lambda packed, tables: correlate.on(team, *flat, packed, work, after, tables))
 
 
 def direct_weights(dims: ConvDims, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
@@ -97,7 +86,8 @@ def winograd_correlation(
     work = buffer_pool.array((plan.workspace,), x.dtype)
     bias = _NO_BIAS[x.dtype] if b is None else b
     flat = (x.reshape(-1), w.reshape(-1), bias, y.reshape(-1))
-    _run(plan, w, kept, lambda packed, tables: winograd.on(team, *flat, packed, work, finish, tables))
+    after = finish.argument()
+    _run(plan, w, kept, lambda packed, tables: winograd.on(team, *flat, packed, work, after, tables))
 
 
 def winograd_weights(dims: ConvDims, m: int, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:

@@ -124,10 +124,20 @@ def set_number(b: ir.IRBuilder, value: Any, pointer: Any) -> None:
 
 def splat(b: ir.IRBuilder, vector: ir.VectorType, pointer: Any) -> Any:
     """Read one number into every lane."""
+    return spread(b, vector, number(b, pointer))
+
+
+def spread(b: ir.IRBuilder, vector: ir.VectorType, value: Any) -> Any:
+    """Put one number into every lane."""
     undefined = ir.Constant(vector, ir.Undefined)
     lane0 = ir.Constant(ir.VectorType(LANE, vector.count), [0] * vector.count)
-    first = b.insert_element(undefined, number(b, pointer), ir.Constant(LANE, 0))
-    return b.shuffle_vector(first, undefined, lane0)
+    return b.shuffle_vector(b.insert_element(undefined, value, ir.Constant(LANE, 0)), undefined, lane0)
+
+
+def clip(b: ir.IRBuilder, x: Any, low: Any, high: Any) -> Any:
+    """Return x where it lies between the bounds, else the one that it passes; NaN stays NaN."""
+    x = b.select(b.fcmp_ordered("<", x, low), low, x)
+    return b.select(b.fcmp_ordered(">", x, high), high, x)
 
 
 def fma(b: ir.IRBuilder, x: Any, y: Any, z: Any) -> Any:

@@ -19,6 +19,7 @@ from numbacnn._jit import jit, kernel, run, split
 from numbacnn.dims import ConvDims
 from numbacnn.memory import buffer_pool
 
+from .finish import Finish, as_it_is, finish_pixels
 from .simd import VECTOR_BYTES
 from .small_tile import CHAINS, DOT_ROWS, NARROW, OUTER_ROWS, SAMPLES, WIDE, dot_rows, outer_rows, sum_rows
 from .tile import ADD, BIAS, ZERO
@@ -96,20 +97,22 @@ def _forward_part(part, parts, x, w, b, sums, splits, columns, block):
 
 
 @jit
-def _total_part(part, parts, sums, y):
-    """Add the sums of the splits in order."""
-    n, outputs = y.shape
+def _total_part(part, parts, sums, splits, outputs, finish, y):
+    """Add the sums of the splits in order, where there are several, and finish y."""
     low, high = split(part, parts, outputs)
-    for s in range(n):
-        out = y[s, low:high]
-        for k in range(sums.shape[0]):
-            held = sums[k, s * outputs + low : s * outputs + high]
+    for s in range(y.size // outputs):
+        at = s * outputs + low
+        out = y[at : at + high - low]
+        for k in range(splits if splits > 1 else 0):
+            held = sums[k, at : at + high - low]
             if k == 0:
                 for j in range(out.size):
                     out[j] = held[j]
             else:
                 for j in range(out.size):
                     out[j] += held[j]
+        if finish[0]:
+            finish_pixels(y, at, 1, high - low, high - low, low, *finish[1:])
 
 
 @jit
@@ -146,10 +149,10 @@ def _weights_part(part, parts, x, dy, dw):
 
 
 @kernel
-def _forward(team, parts, x, w, b, y, sums, splits, columns, block):
+def _forward(team, parts, x, w, b, y, sums, splits, columns, block, finish):
     run(team, _forward_part, parts, (x, w, b, sums, splits, columns, block))
-    if splits > 1:
-        run(team, _total_part, 1 + splits * y.size // 65536, (sums, y))
+    if splits > 1 or finish[0]:
+        run(team, _total_part, 1 + splits * y.size // 65536, (sums, splits, w.shape[1], finish, y))
 
 
 @kernel
@@ -184,18 +187,19 @@ def small_product_forward(
     x: np.ndarray,  # (n, inputs) read
     w: np.ndarray,  # (inputs, outputs) read
     b: np.ndarray | None,  # (outputs,) read, or None
+    finish: Finish,
     y: np.ndarray,  # (n, outputs) written
 ) -> None:
-    """``y = x w + b`` for few samples, at least one."""
+    """``y = x w + b`` for few samples, at least one, finished."""
     n, (inputs, outputs) = x.shape[0], w.shape
-    if outputs == 1:  # the weights are one row
+    if outputs == 1 and finish is as_it_is(x):  # the weights are one row
         y.fill(0 if b is None else b[0])
         _data(_work(n, w), 1, x, w.reshape(1, inputs), y, inputs, ADD)
         return
     splits, columns, block, parts = _forward_plan(n, inputs, outputs, w.itemsize)
     sums = y if splits == 1 else buffer_pool.array((splits, y.size), y.dtype)
     bias = _NO_BIAS[x.dtype] if b is None else b
-    _forward(_work(n, w), parts, x, w, bias, y, sums, splits, columns, block)
+    _forward(_work(n, w), parts, x, w, bias, y.reshape(-1), sums, splits, columns, block, finish.argument())
 
 
 def small_product_backward_data(

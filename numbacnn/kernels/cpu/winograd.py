@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..._jit import inlined, jit, kernel, run_slots
 from . import winograd_plan as plan
-from .finish import finish_run
+from .finish import finish_pixels
 from .simd import VECTOR_BYTES, transpose_block, zero_run
 from .tile import ADD, BIAS, MIDDLE, ROWS, TAIL, VECTORS, ZERO, conv_tile
 from .transforms import (
@@ -142,8 +142,7 @@ def _restore_outputs(s, h, columns, column0, tiles, work, at, step, b0, y, y0, f
                 write_line(OUTPUTS2, work, source, rows, y, to, row, h[plan.VALID], work, spare, run)
     if finish[0]:
         for i in range(h[plan.VALID]):
-            for j in range(pixels):
-                finish_run(y, y0 + i * row + j * column, channels, b0, *finish[1:])
+            finish_pixels(y, y0 + i * row, pixels, column, channels, b0, *finish[1:])
 
 
 @inlined
@@ -376,8 +375,8 @@ def winograd(
     """``y[p, c] = bias[c] + sum of x * w`` by a plan; all arrays but tables are flat.
 
     Reads x, w and bias, if it has elements, whole, writes every element of y; packed takes the transformed
-    kernel, or holds it where there are no chores; work is scratch.  finish: whether to, and what `finish_run`
-    takes.
+    kernel, or holds it where there are no chores; work is scratch.  finish: whether to, and what
+    `finish_pixels` takes.
     """
     run_slots(team, _chore, chores.shape[0], (w, packed, work, s, chores))
     tiles = (s, rows, columns)
