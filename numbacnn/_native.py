@@ -17,6 +17,7 @@ import functools
 import hashlib
 import os
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -71,10 +72,9 @@ class Flat:
 
     def __init__(self, values: tuple) -> None:
         self.values = values  # kept: the words are their addresses
-        key: list = []
         self.words: list = []
-        flatten(values, key, self.words)
-        self.key = tuple(key)
+        flatten(values, [], self.words)
+        self.key = sys.intern(signature(values))  # one string, whose hash is kept
 
 
 def flatten(values: tuple, key: list, words: list) -> None:
@@ -86,7 +86,7 @@ def flatten(values: tuple, key: list, words: list) -> None:
             key.append(value.ndim)
             words.append(id(value))
         elif kind is Flat:
-            key += value.key
+            key.append(value.key)
             words += value.words
         elif kind is tuple:
             key.append(len(value))

@@ -6,6 +6,8 @@ nothing is checked here, and what is written is written whole.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...config import config
@@ -30,7 +32,7 @@ def _products(dims: ConvDims, x: np.ndarray, w: np.ndarray, y: np.ndarray) -> tu
 
 def _correlate(
     dims: ConvDims, backward: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray,
-    after: passes.Finish | None = None,
+    after: tuple[Any, ...] | None = None,
 ) -> None:  # fmt: skip
     """Write the forward pass or the data gradient, finished where there is something after it."""
     if dims.n == 0:
