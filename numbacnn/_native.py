@@ -17,6 +17,7 @@ import functools
 import hashlib
 import os
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -71,11 +72,10 @@ class Flat:
 
     def __init__(self, values: tuple) -> None:
         self.values = values  # kept: the words are their addresses
-        key: list = []
         self.words: list = []
-        flatten(values, key, self.words)
+        flatten(values, [], self.words)
         self.words = [w.item() if isinstance(w, np.generic) else w for w in self.words]  # packed sooner
-        self.key = tuple(key)
+        self.key = sys.intern(signature(values))  # one string, whose hash is kept
 
 
 def flatten(values: tuple, key: list, words: list) -> None:
@@ -87,7 +87,7 @@ def flatten(values: tuple, key: list, words: list) -> None:
             key.append(value.ndim)
             words.append(id(value))
         elif kind is Flat:
-            key += value.key
+            key.append(value.key)
             words += value.words
         elif kind is tuple:
             key.append(len(value))

@@ -19,6 +19,7 @@ from numbacnn.config import config
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 _SMALL = 4096  # bytes: below a page, malloc reuses memory as fast as the pool would
+_SCRATCH = 1 << 17  # bytes of a thread's own scratch: up to half of a small L2
 _STEPS = 8  # size classes per doubling: at most 1/8 of a block lies idle
 
 
@@ -49,6 +50,13 @@ class Lease:
 
     def __del__(self) -> None:
         self.pool._give_back(self.block)
+
+
+class _Scratch(threading.local):
+    """A thread's own scratch, by dtype."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[np.dtype, NDArray] = {}
 
 
 def _size_class(nbytes: int) -> int:
@@ -83,6 +91,7 @@ class BufferPool:
         self._bins: dict[int, list[_Block]] = {}  # the size class refilled longest ago comes first
         self._returned: deque[_Block] = deque()
         self._lock = threading.Lock()
+        self._scratch = _Scratch()
 
     def __repr__(self) -> str:
         return f"BufferPool(hits={self.hits}, misses={self.misses}, held_bytes={self.held_bytes})"
@@ -113,6 +122,18 @@ class BufferPool:
         if self.poison:
             array.reshape(-1).view(np.uint8).fill(0xFF)  # NaN in either float type
         return array
+
+    def scratch(self, size: int, dtype: np.dtype) -> NDArray:
+        """An array of ``size`` elements at least, of undefined contents, for one call of a kernel.
+
+        A thread's small scratch is the same memory each time: it lies in the cache, and costs no lease.
+        """
+        if size == 0 or size * dtype.itemsize > _SCRATCH or self.poison:
+            return self.array((size,), dtype)
+        arrays = self._scratch.arrays
+        if dtype not in arrays:
+            arrays[dtype] = _Block(_SCRATCH).memory.view(dtype)
+        return arrays[dtype]
 
     def clear(self) -> None:
         """Give all held memory back to the system. Arrays in use stay valid."""

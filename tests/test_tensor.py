@@ -446,3 +446,29 @@ def test_tensors_lease_from_the_pool_of_the_process():
     tensor.copy()
     tensor.astype(np.float64)
     assert buffer_pool.hits + buffer_pool.misses == before + 3
+
+
+def test_scratch_is_a_threads_own(pool):
+    size = 3000
+    mine = pool.scratch(size, F32)
+    assert mine.size >= size and mine.dtype == F32
+    assert pool.scratch(size // 2, F32) is mine
+    assert not np.shares_memory(mine, pool.scratch(size, np.dtype(np.float64)))
+    others = []
+    thread = threading.Thread(target=lambda: others.append(pool.scratch(size, F32)))
+    thread.start()
+    thread.join()
+    assert not np.shares_memory(mine, others[0])
+    assert (pool.hits, pool.misses) == (0, 0)
+
+
+def test_large_scratch_is_leased(pool):
+    first = pool.scratch(1 << 20, F32)
+    assert first.shape == (1 << 20,) and pool.misses == 1
+    assert not np.shares_memory(first, pool.scratch(1 << 20, F32))
+
+
+def test_poisoned_scratch_shows_reads_of_what_was_never_written(pool):
+    pool.scratch(3000, F32)[:] = 1
+    pool.poison = True
+    assert np.isnan(pool.scratch(3000, F32)).all()

@@ -16,26 +16,25 @@ from numbacnn.tensor import Tensor, as_tensor
 Operand = Tensor | ArrayLike
 
 _FLOATS = frozenset([np.dtype(np.float32), np.dtype(np.float64)])
+_PLAIN = 0x101  # of an array's flags, as NumPy numbers them: C-contiguous and aligned
 
 
 def _readable(value: Any, name: str) -> NDArray:
     """The array of an argument that is only read: unlike a tensor's, it need not be writable."""
     if type(value) is Tensor:
         return value.numpy()
-    if type(value) is np.ndarray and value.dtype in _FLOATS:
-        flags = value.flags
-        if flags.c_contiguous and flags.aligned and value.dtype.isnative:
-            return value
+    if type(value) is np.ndarray and value.flags.num & _PLAIN == _PLAIN and value.dtype in _FLOATS:
+        return value
     return as_tensor(value, name=name).numpy()
 
 
 def operands(name: str, labels: Sequence[str], *values: Any) -> list[NDArray]:
-    """The arrays of the arguments, which must share one floating-point type.
+    """The arrays of the arguments, which must share one floating-point type; None for those that are None.
 
     Args:
         name: the layer or operation that errors name.
         labels: what each argument is, for errors.
-        values: the arguments.
+        values: the arguments; the first is not None.
 
     Returns:
         C-contiguous arrays, not copied where they are so already.
@@ -44,14 +43,13 @@ def operands(name: str, labels: Sequence[str], *values: Any) -> list[NDArray]:
         DTypeError: the first is neither float32 nor float64, or another differs from it.
 
     """
-    arrays = [_readable(v, name) for v in values]
+    arrays: list[Any] = [None if v is None else _readable(v, name) for v in values]
     dtype = arrays[0].dtype
     if dtype not in _FLOATS:
         expected, got = f"{labels[0]} of float32 or float64", str(dtype)
         raise DTypeError(message(name, expected, got, "convert it, as with .astype(np.float32)"))
-    for array in arrays:
-        if array.dtype != dtype:
-            label = next(label for label, a in zip(labels, arrays, strict=True) if a is array)
+    for label, array in zip(labels, arrays, strict=True):
+        if array is not None and array.dtype != dtype:
             expected = f"{label} of {dtype}, the type of {labels[0]}"
             raise DTypeError(message(name, expected, str(array.dtype), "convert one; types are not mixed"))
     return arrays

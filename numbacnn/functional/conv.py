@@ -78,10 +78,7 @@ def conv_forward(
         Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, section 2.
 
     """
-    given = [x, w, *(v for v in (b, scale, residual) if v is not None)]
-    labels = [label for label, v in zip(_LABELS, (x, w, b, scale, residual), strict=True) if v is not None]
-    x, w, *rest = operands(name, labels, *given)
-    b, scale, residual = (None if v is None else rest.pop(0) for v in (b, scale, residual))
+    x, w, b, scale, residual = operands(name, _LABELS, x, w, b, scale, residual)
     dims = ConvDims.of(x.shape, w.shape, stride, padding, dilation, groups, name)
     for label, array in (("a bias", b), ("a scale", scale)):
         if array is not None:

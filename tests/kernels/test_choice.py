@@ -6,7 +6,7 @@ from hypothesis import given
 
 from numbacnn.cli.warmup import _model
 from numbacnn.dims import ConvDims
-from numbacnn.kernels.cpu.choice import PASSES, choose, winograd_cost
+from numbacnn.kernels.cpu.choice import PASSES, choose, sampled, turned, winograd_cost
 from numbacnn.layers import Conv2D, Dense
 from tests.strategies import conv_cases
 
@@ -46,3 +46,19 @@ def test_weight_gradients_of_large_kernels_of_one_pixel_are_products():
     assert choose(large, "weights", 8, True).algorithm == "product"
     assert choose(large, "forward", 8, True).algorithm == "direct"
     assert choose(small, "weights", 8, True).algorithm == "direct"
+
+
+def test_weight_gradients_of_strided_kernels_of_one_pixel_are_products_of_the_pixels_they_read():
+    dims = ConvDims.of((2, 13, 14, 512), (1, 1, 512, 256), stride=2)
+    assert sampled(dims) == ConvDims.of((2, 7, 7, 512), (1, 1, 512, 256))
+    assert choose(sampled(dims), "weights", 8, True).algorithm == "product"
+    padded = ConvDims.of((2, 13, 14, 512), (1, 1, 512, 256), stride=2, padding=1)
+    small = ConvDims.of((2, 13, 14, 64), (1, 1, 64, 64), stride=2)
+    assert sampled(padded) is padded and sampled(small) is small
+
+
+def test_weight_gradients_of_few_outputs_of_one_pixel_are_turned():
+    dims = ConvDims.of((1, 9, 9, 16), (1, 1, 16, 2))
+    assert turned(dims, 8) == ConvDims.of((1, 9, 9, 2), (1, 1, 2, 16))
+    for channels, size in ((5, 1), (2, 3)):  # half a vector and more; several taps
+        assert turned(ConvDims.of((1, 9, 9, 16), (size, size, 16, channels)), 8) is None

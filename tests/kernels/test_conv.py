@@ -81,7 +81,8 @@ def test_transposed_convolutions_give_the_references_results(case, dtype):
 
 # What small draws do not reach: sums of several blocks, many parts, bands of rows, splits of pixels, kernels
 # packed beforehand and inside, padding done beforehand, one and several panels, transposed tails, blocks of
-# neighbouring pixels, rows and volumes cut into pieces, slices and rows of which only every so many is read.
+# neighbouring pixels, rows and volumes cut into pieces, slices and rows of which only every so many is read,
+# gradients of one tap as products of the pixels read, turned, and of more panels than are packed together.
 LARGE = [
     ((1, 7, 7, 600), (3, 3, 600, 70), {"padding": 1}),
     ((1, 7, 6, 1100), (1, 1, 1100, 40), {}),
@@ -105,6 +106,9 @@ LARGE = [
     ((2, 19, 22, 30, 14), (3, 2, 3, 7, 20), {"padding": 1, "stride": 2, "groups": 2, "dilation": (1, 3, 1)}),
     ((1, 16, 40, 60, 10), (2, 3, 2, 10, 12), {"padding": ((6, 0), (5, 5), (0, 0)), "dilation": (6, 5, 1)}),
     ((3, 6, 5, 7, 130), (3, 3, 3, 130, 70), {"padding": 1}),
+    ((2, 27, 26, 380), (1, 1, 380, 350), {"stride": (2, 3)}),
+    ((2, 60, 61, 18), (1, 1, 18, 3), {}),
+    ((1, 30, 40, 40), (1, 1, 40, 600), {}),
 ]
 
 

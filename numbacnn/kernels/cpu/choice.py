@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 from ...dims import ConvDims
@@ -97,6 +98,29 @@ def product_rows(dims: ConvDims) -> int:
         return rows
     ones, pads = (*dims.k_, *dims.stride_, dims.groups), (*dims.pad_lo_, *dims.pad_hi_)
     return dims.n * math.prod(dims.in_) if {*ones} == {1} and not any(pads) else 0
+
+
+@functools.lru_cache(maxsize=1024)
+def sampled(dims: ConvDims) -> ConvDims:
+    """Return the dims of the product that the weight gradient of a strided kernel of one pixel is.
+
+    They are those of the pixels that the kernel reads; the same dims where it is none, or a small one.
+    """
+    plain = {*dims.k_, dims.groups} == {1} and not any((*dims.pad_lo_, *dims.pad_hi_))
+    if plain and {*dims.stride_} != {1} and dims.c_in * dims.c_out >= PRODUCT_WEIGHTS:
+        return replace(dims, in_=dims.out_, stride_=(1,) * dims.rank)
+    return dims
+
+
+@functools.lru_cache(maxsize=1024)
+def turned(dims: ConvDims, lanes: int) -> ConvDims | None:
+    """Return the dims of the turned weight gradient, inputs for outputs, where it fills vectors better.
+
+    Of a product with few outputs and more inputs; None of all others.
+    """
+    if dims.c_out <= lanes // 2 and dims.c_in > dims.c_out and product_rows(dims):
+        return replace(dims, c_in=dims.c_out, c_out=dims.c_in)
+    return None
 
 
 @functools.lru_cache(maxsize=4096)

@@ -11,8 +11,9 @@ import numpy as np
 from ...config import config
 from ...dims import ConvDims
 from ...epilogue import Activation
+from ...memory import buffer_pool
 from . import dense, depthwise, passes, small_product
-from .choice import Choice, choose, product_rows
+from .choice import Choice, choose, product_rows, sampled, turned
 from .finish import Finish, as_it_is, finish_of
 from .kept import constant, kept_kernels
 
@@ -26,6 +27,14 @@ def _products(dims: ConvDims, x: np.ndarray, w: np.ndarray, y: np.ndarray) -> tu
     """The arrays of a convolution that is a plain product, as matrices."""
     rows = product_rows(dims)
     return x.reshape(rows, -1), w.reshape(-1, dims.c_out), y.reshape(rows, -1)
+
+
+def _sample(dims: ConvDims, x: np.ndarray) -> np.ndarray:
+    """Return the pixels that a strided kernel of one pixel reads, side by side."""
+    steps = tuple(slice(0, (o - 1) * s + 1, s) for o, s in zip(dims.out_, dims.stride_, strict=True))
+    pixels = buffer_pool.array((dims.n, *dims.out_, dims.c_in), x.dtype)
+    np.copyto(pixels, x[(slice(None), *steps)])
+    return pixels
 
 
 def _correlate(
@@ -113,6 +122,9 @@ def conv_backward_weights(
     if dims.n == 0:
         dw.fill(0)
         return
+    product = sampled(dims)
+    if product is not dims:
+        x, dims = _sample(dims, x), product
     choice = _choose(dims, "weights", x)
     if choice.algorithm == "winograd":
         passes.winograd_weights(dims, choice.m, x, dy, dw)
@@ -121,5 +133,9 @@ def conv_backward_weights(
     elif choice.algorithm == "product":
         x, dw, dy = _products(dims, x, dw, dy)
         dense.dense_backward_weights(x, dy, dw)
+    elif across := turned(dims, passes.lanes_of(x)):
+        columns = buffer_pool.array(across.kernel_shape, x.dtype)
+        passes.direct_weights(across, dy, x, columns)
+        np.copyto(dw.reshape(dims.c_in, dims.c_out), columns.reshape(dims.c_out, dims.c_in).T)
     else:
         passes.direct_weights(dims, x, dy, dw)

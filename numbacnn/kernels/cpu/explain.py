@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...config import config
 from ...dims import ConvDims
-from .choice import Choice, choose
+from .choice import Choice, choose, sampled, turned
 from .cut import K_BLOCK
 from .depthwise_plan import tap_plan, window_plan
 from .outer_plan import outer_plan
@@ -67,7 +68,7 @@ class Explanation:
 
 def _direct(dims: ConvDims, pass_: str, lanes: int, item: int, threads: int, kept: bool) -> tuple:
     if pass_ == "weights":
-        outer = outer_plan(dims, lanes, item, threads)
+        outer = outer_plan(turned(dims, lanes) or dims, lanes, item, threads)
         text = f"{len(outer.bands)} blocks of pixels, in {outer.splits} splits whose sums are added in order"
         return text, len(outer.parts), outer.workspace, 0
     plan = correlation_plan(dims, pass_ == "data", lanes, threads, kept)
@@ -99,6 +100,10 @@ def explain_pass(dims: ConvDims, pass_: str, dtype: np.dtype, threads: int, kept
     item = dtype.itemsize
     lanes = VECTOR_BYTES // item
     kept = kept and pass_ != "weights"
+    copied = 0
+    if pass_ == "weights" and sampled(dims) is not dims:
+        dims = sampled(dims)
+        copied = math.prod(dims.input_shape)
     choice: Choice = choose(dims, pass_, lanes, config.winograd and item == 4, kept)
     algorithm, what = choice.algorithm, "pixels"
     if algorithm == "winograd":
@@ -120,7 +125,7 @@ def explain_pass(dims: ConvDims, pass_: str, dtype: np.dtype, threads: int, kept
         workspace = window.head + threads * window.slot
     else:
         text, parts, packed = "a product of matrices, in blocks packed in L2", 1, 0
-        workspace = threads * outer_scratch(lanes)
+        workspace = copied + threads * outer_scratch(lanes)
     if small := algorithm == "product" and small_product_rows(dims) > 0:
         text, workspace = "a product of few rows: the kernel is read once, in its own order", 0
     rows = "inputs" if pass_ == "weights" else what

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..._jit import inlined, jit, kernel, run, run_slots, split
 from . import outer_plan, plan
 from .correlate import locate, pack_row, pad_box, panel_width
-from .simd import VECTOR_BYTES, copy_run
+from .simd import VECTOR_BYTES, copy_run, copy_vector
 from .tile import ADD, ROWS, TAIL, VECTORS, ZERO, outer_tile
 
 
@@ -20,19 +20,31 @@ def _pad_chore(slot, part, parts, x, work, phases, chores):
 
 
 @jit
-def _pack_gradient(dy, dy0, places, count, valid, width, out, at):
-    """Pack ``count`` pixels' ``valid`` channels as rows of ``width``, zeros behind them."""
+def _pack_gradient(dy, dy0, places, count, valid, out, at, pitch):
+    """Pack ``count`` pixels' ``valid`` channels as panels ``pitch`` apart, of rows as wide as the panel.
+
+    All at once, so that memory is read in runs.
+    """
+    lanes = VECTOR_BYTES // dy.itemsize
+    full = VECTORS * lanes
+    whole = valid // full
+    width = panel_width(valid - whole * full, lanes)
     for p in range(count):
-        pack_row(dy, dy0 + places[p], valid, width, out, at + p * width)
+        start = dy0 + places[p]
+        for j in range(whole):
+            for v in range(0, full, lanes):
+                copy_vector(dy, start + j * full + v, out, at + j * pitch + p * full + v)
+        if whole * full < valid:
+            pack_row(
+                dy, start + whole * full, valid - whole * full, width, out, at + whole * pitch + p * width
+            )
 
 
 @jit
-def _gather(x, x0, pixels, count, inputs, out, at):
-    """Copy the inputs of ``count`` pixels side by side, at once where they are neighbours."""
-    joined = count > 0 and pixels[count - 1] - pixels[0] == (count - 1) * inputs
-    step = count if joined else 1
-    for p in range(0, count, step):
-        copy_run(x, x0 + pixels[p], out, at + p * inputs, step * inputs)
+def _gather(x, x0, pixels, gathered, count, inputs, out, at):
+    """Copy the inputs of ``count`` pixels to where they are gathered."""
+    for p in range(count):
+        copy_run(x, x0 + pixels[p], out, at + gathered[p], inputs)
 
 
 @inlined
@@ -80,24 +92,32 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, ga
             x0 = locate(phase, group, bands[b], x, work, scratch)
             source, windows = x if phase[plan.SOURCE] == plan.STRAIGHT else work, pixels
             if gathered.size:
-                _gather(x, x0, pixels, count, phase[plan.INPUTS], work, scratch)
+                _gather(x, x0, pixels, gathered, count, phase[plan.INPUTS], work, scratch)
                 source, windows, x0 = work, gathered, scratch
             dy0 = bands[b, plan.PLACE0] + group * outputs
             for panel in range(row[outer_plan.PANEL_FIRST], row[outer_plan.PANEL_END]):
                 c0 = panel * full
                 valid = outputs - c0
                 width = panel_width(valid, lanes)
-                _pack_gradient(dy, dy0 + c0, places, count, valid, width, work, panel_at)
+                near = (panel - row[outer_plan.PANEL_FIRST]) % outer_plan.PACKED_PANELS
+                apart = phase[plan.PANEL_PITCH]
+                if near == 0:
+                    last = min(panel + outer_plan.PACKED_PANELS, row[outer_plan.PANEL_END])
+                    packed = min(outputs, last * full) - c0
+                    _pack_gradient(
+                        dy, dy0 + c0, places, count, packed, work, panel_at, phase[plan.PANEL_PITCH]
+                    )
+                at = panel_at + near * apart
                 u0, u1 = row[outer_plan.UNIT_FIRST], row[outer_plan.UNIT_END]
                 column0 = out0 + group * outputs + c0
                 if width > lanes:
                     tiles(
-                        VECTORS, u0, u1, source, x0, windows, count, shifts, work, panel_at, out, column0,
+                        VECTORS, u0, u1, source, x0, windows, count, shifts, work, at, out, column0,
                         pitch, mode, valid,
                     )  # fmt: skip
                 else:
                     tiles(
-                        1, u0, u1, source, x0, windows, count, shifts, work, panel_at, out, column0, pitch,
+                        1, u0, u1, source, x0, windows, count, shifts, work, at, out, column0, pitch,
                         mode, valid,
                     )  # fmt: skip
             mode = ADD

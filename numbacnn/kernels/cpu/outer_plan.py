@@ -21,6 +21,7 @@ from .plan import (
     CHORE_COLUMNS,
     PADDED,
     PANEL,
+    PANEL_PITCH,
     PHASE_COLUMNS,
     PIECE_COLUMNS,
     SLOT,
@@ -37,6 +38,8 @@ from .tile import ROWS, TAIL, VECTORS
 # Columns of `OuterPlan.parts`.
 SPLIT, BLOCK_FIRST, BLOCK_END, GROUP_FIRST, GROUP_END, PANEL_FIRST, PANEL_END, UNIT_FIRST, UNIT_END = range(9)
 
+PACKED_PANELS = 16  # packed together: the output gradient is read in longer runs
+CACHE_LINE = 64  # bytes
 SPLIT_PIXELS = 512  # at least, so that adding up the copies takes a few percent of the products
 SPLITS = 8
 SPLIT_BYTES = 16 << 20  # of copies, at most
@@ -90,8 +93,9 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     l1, l2 = cache_sizes()
     width = VECTORS * lanes
     panels = -(-c.outputs // width)
-    # The packed gradient of a block of pixels stays in L1, their inputs in L2.
-    pixels = min(l1 * 5 // 8 // (width * item), l2 // 3 // (c.source[3] * item))
+    # A panel of the packed gradient of a block of pixels stays in L1, beside a line of each one's inputs; all
+    # of these stay in L2.
+    pixels = min(l1 * (3 if panels > 1 else 5) // 8 // (width * item), l2 // 3 // (c.source[3] * item))
     sizes = (c.n, *(a.outputs for a in phase))
     blocks = bands(sizes, max(pixels, 2 * ROWS))
     taps = math.prod(len(a.taps) for a in phase)
@@ -130,10 +134,13 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     gathered, largest = integers([]), len(tables.pixels)
     straight = source is not None and source.kind == STRAIGHT
     if straight and taps == 1 and panels >= 2 * panel_parts:
-        gathered = np.arange(largest) * c.inputs
-        band = round_up(gathered.size * c.inputs, lanes)
+        line = CACHE_LINE // item
+        pitch = (-(-c.inputs // line) | 1) * line  # an even number of lines would meet in few sets of L1
+        gathered = np.arange(largest) * pitch
+        band = round_up(gathered.size * pitch, lanes)
     info[:, SLOTS0], info[:, PANEL] = used, band
-    info[:, SLOT] = slot = band + largest * width
+    info[:, PANEL_PITCH] = pitch = (largest + 1) * width  # not a power of two
+    info[:, SLOT] = slot = band + min(panels, PACKED_PANELS) * pitch
     return OuterPlan(
         info, integers(tables.pixels), integers(tables.places), gathered, shifts, integers(tables.weights),
         table, integers(parts, 9), integers(chores, CHORE_COLUMNS), copies, splits, used + threads * slot,

@@ -43,11 +43,12 @@ def _run(
     found = kept_kernels.get(w, plan) if kept else None
     if found is not None:
         call(found, plan.tables_packed)
-        return
-    packed = buffer_pool.array((plan.packed,), w.dtype)
-    call(packed, plan.tables)
-    if kept:
+    elif kept:
+        packed = buffer_pool.array((plan.packed,), w.dtype)
+        call(packed, plan.tables)
         kept_kernels.put(w, plan, packed)
+    else:
+        call(buffer_pool.array((plan.packed,), w.dtype) if plan.packed else _NO_BIAS[w.dtype], plan.tables)
 
 
 def direct_correlation(
@@ -60,7 +61,7 @@ def direct_correlation(
     """
     team = POOL.team(dims.macs * NS_PER_MAC)
     plan = correlation_plan(dims, backward, lanes_of(x), team[1], kept)
-    work = buffer_pool.array((plan.workspace,), x.dtype)
+    work = buffer_pool.scratch(plan.workspace, x.dtype)
     bias = _NO_BIAS[x.dtype] if b is None else b if plan.block == 1 else np.tile(b, plan.block)
     after = finish.blocked(plan.block).argument()
     flat = (x.reshape(-1), w.reshape(-1), bias, y.reshape(-1))
@@ -71,7 +72,7 @@ def direct_weights(dims: ConvDims, x: np.ndarray, dy: np.ndarray, dw: np.ndarray
     """Write the weight gradient by the direct method."""
     team = POOL.team(dims.macs * NS_PER_MAC)
     plan = outer_plan(dims, lanes_of(x), x.itemsize, team[1])
-    work = buffer_pool.array((plan.workspace,), x.dtype)
+    work = buffer_pool.scratch(plan.workspace, x.dtype)
     flat = (x.reshape(-1), dy.reshape(-1), dw.reshape(-1))
     outer.on(team, *flat, work, plan.copies, plan.splits, plan.tables)
 
@@ -83,7 +84,7 @@ def winograd_correlation(
     """Write the forward pass, or the data gradient, by F(m x m, 3 x 3); kept as above."""
     team = POOL.team(dims.macs * NS_PER_MAC / 2)
     plan = winograd_plan(dims, backward, m, lanes_of(x), team[1], kept)
-    work = buffer_pool.array((plan.workspace,), x.dtype)
+    work = buffer_pool.scratch(plan.workspace, x.dtype)
     bias = _NO_BIAS[x.dtype] if b is None else b
     flat = (x.reshape(-1), w.reshape(-1), bias, y.reshape(-1))
     after = finish.argument()
@@ -94,6 +95,6 @@ def winograd_weights(dims: ConvDims, m: int, x: np.ndarray, dy: np.ndarray, dw: 
     """Write the weight gradient by F(m x m, 3 x 3), transposed."""
     team = POOL.team(dims.macs * NS_PER_MAC / 2)
     plan = winograd_outer_plan(dims, m, lanes_of(x), team[1])
-    work = buffer_pool.array((plan.workspace,), x.dtype)
+    work = buffer_pool.scratch(plan.workspace, x.dtype)
     flat = (x.reshape(-1), dy.reshape(-1), dw.reshape(-1))
     winograd_outer.on(team, *flat, work, plan.tables)

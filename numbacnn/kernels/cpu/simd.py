@@ -150,6 +150,15 @@ def fma(b: ir.IRBuilder, x: Any, y: Any, z: Any) -> Any:
     return b.call(function, [x, y, z])
 
 
+def fetch_to_write(b: ir.IRBuilder, pointer: Any) -> None:
+    """Ask for the cache line that will be written soon."""
+    i32 = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), i32, i32, i32])
+    function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
+    address = b.bitcast(pointer, ir.IntType(8).as_pointer())
+    b.call(function, [address, ir.Constant(i32, 1), ir.Constant(i32, 3), ir.Constant(i32, 1)])
+
+
 def lane_mask(b: ir.IRBuilder, vector: ir.VectorType, first: int, valid: Any) -> Any:
     """Return the mask of the lanes whose number, counted from ``first``, is below ``valid``."""
     numbers = ir.VectorType(INTP, vector.count)

@@ -24,6 +24,7 @@ from .simd import (
     INTP,
     REGISTERS,
     data_pointer,
+    fetch_to_write,
     fma,
     index,
     lane_mask,
@@ -211,6 +212,8 @@ def conv_tile(
         numbers = _clamped_rows(b, first, end, tile.rows, clamp)
         sources = [offset(b, x, b.load(offset(b, pixels, n))) for n in numbers]
         outputs = [offset(b, y, b.load(offset(b, places, n))) for n in numbers]
+        for output in outputs:
+            fetch_to_write(b, output)
         sums = tile.start(mode, bias, outputs, valid)
 
         before = b.block
