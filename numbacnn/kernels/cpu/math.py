@@ -74,6 +74,7 @@ _TANH_DOUBLE = (
     7.708879335708798e-05,
     -1.6045391513146907e-05,
 )
+_RAISE = 64  # by so many powers of two is a sigmoid that may be a denormal computed too large
 
 
 def _functions(
@@ -97,8 +98,11 @@ def _functions(
     zero, one, two, near = real(0), real(1), real(2), real(0.625)
     # Adding 1.5 * 2^mantissa rounds to an integer, which then is the lowest bits of the sum.
     rounder = real(1.5 * 2.0**mantissa)
-    twice_biased = bits(int(np.array(rounder).view(bits)) - 2 * bias)
-    shift, once = bits(mantissa), bits(1)
+    start, width = int(np.array(rounder).view(bits)), 8 * np.dtype(real).itemsize
+    twice_biased, shift, once = bits(start - 2 * bias), bits(mantissa), bits(1)
+    # that from which the sum's bits, moved up to the exponent's place, are subtracted: 2^(k - n)
+    base, raised_base = (bits((start + bias + k << mantissa) % 2**width) for k in (0, _RAISE))
+    lower = real(2.0**-_RAISE)
 
     @jit
     def polynomial(x, fit):
@@ -117,16 +121,17 @@ def _functions(
         return bits(half << shift).view(real), bits(rest << shift).view(real)
 
     @jit
-    def tail(x):
-        """Return q, a, b with ``1 / (1 + e^x) = a b / (1 + (q + a b))`` for x from 0 to -lowest.
+    def tail(x, base):
+        """Return q and ``2^(k - n)`` with ``e^x = 2^n (1 + q)`` for x from 0 to -lowest; base tells k.
 
-        ``e^x = 2^n (1 + q)`` and ``a b = 2^-n``: as e^x is never rounded by itself, the sum is rounded once.
+        As e^x is never rounded by itself, ``1 + e^x = 2^n (2^-n + 1 + q)`` is rounded once.  One factor is
+        enough, and cheaper than two, where k keeps ``k - n`` within the exponent's range.
         """
-        rounded = rounder - x * per_log2
+        rounded = rounder + x * per_log2
         n = rounded - rounder
-        r = (x + n * log2_high) + n * log2_low
-        a, b = power_of_two(rounded)
-        return r + (r * r) * polynomial(r, exp_fit), a, b
+        r = (x - n * log2_high) - n * log2_low
+        power = bits(base - (real(rounded).view(bits) << shift)).view(real)
+        return r + (r * r) * polynomial(r, exp_fit), power
 
     def exp(x):
         x = lowest if x < lowest else x  # comparisons with NaN are false: it passes
@@ -140,8 +145,8 @@ def _functions(
     def sigmoid(x):
         size = abs(x)
         size = -lowest if size > -lowest else size
-        q, a, b = tail(size)
-        low = one / (one + (q + a * b)) * a * b
+        q, raised = tail(size, raised_base)
+        low = one / (one + (q + raised * lower)) * raised * lower  # rounded where it becomes a denormal
         return low if x < zero else one - low
 
     def tanh(x):
@@ -149,8 +154,8 @@ def _functions(
         size = saturated if size > saturated else size
         square = size * size
         small = size + size * square * polynomial(square, tanh_fit)
-        q, a, b = tail(two * size)
-        large = one - two * (a * b) / (one + (q + a * b))
+        q, power = tail(two * size, base)
+        large = one - two * power / (one + (q + power))
         return np.copysign(small if size < near else large, x)
 
     return exp, sigmoid, tanh
