@@ -15,6 +15,7 @@ from .cut import round_up
 from .depthwise import is_depthwise
 from .small_product import small_product_rows
 from .tile import VECTORS
+from .winograd_plan import depth_inputs
 
 PASSES = ("forward", "data", "weights")
 
@@ -53,15 +54,18 @@ def _channels(dims: ConvDims, pass_: str) -> tuple[int, int]:
     return (outputs, inputs) if pass_ == "data" else (inputs, outputs)
 
 
-def winograd_fits(dims: ConvDims) -> bool:
-    """Tell whether Winograd's method computes such a convolution: 3 by 3, of stride 1."""
-    return dims.k_ == (3, 3) and dims.stride_ == (1, 1)
+def winograd_fits(dims: ConvDims, pass_: str) -> bool:
+    """Tell whether Winograd's method computes such a pass: slices of 3 by 3 and stride 1, taps of depth."""
+    slices = dims.k_[-2:] == (3, 3) and dims.stride_[-2:] == (1, 1)
+    return slices and (pass_ != "data" or dims.stride_[0] == 1)
 
 
 def _tiles(dims: ConvDims, pass_: str, m: int) -> int:
     sizes = dims.in_ if pass_ == "data" else dims.out_
     tiles = dims.n
-    for size, dilation in zip(sizes, dims.dilation_, strict=True):
+    if dims.rank == 3:
+        tiles *= sizes[0]
+    for size, dilation in zip(sizes[-2:], dims.dilation_[-2:], strict=True):
         whole, more = divmod(size, dilation)
         tiles *= more * -(-(whole + 1) // m) + (dilation - more) * -(-whole // m)
     return tiles
@@ -71,6 +75,8 @@ def winograd_cost(dims: ConvDims, pass_: str, m: int, lanes: int, kept: bool = F
     """Return the vector multiply-adds that a pass by F(m x m, 3 x 3) costs."""
     inputs, outputs = _channels(dims, pass_)
     width, points = VECTORS * lanes, (m + 2) ** 2
+    depths = dims.k_[0] if dims.rank == 3 else 1
+    inputs = depths * depth_inputs(inputs, depths, width if pass_ == "weights" else lanes)
     tiles = _tiles(dims, pass_, m)
     out_vectors, in_vectors = round_up(outputs, width) // lanes, round_up(inputs, width) // lanes
     products = tiles * points * inputs * out_vectors
@@ -111,7 +117,7 @@ def choose(dims: ConvDims, pass_: str, lanes: int, winograd: bool, kept: bool = 
         return Choice("depthwise", 0, least / DEPTHWISE_SPEED, least)
     direct = direct_cost(dims, pass_, lanes)
     choices = [Choice("direct", 0, direct, least)]
-    if winograd and winograd_fits(dims):
+    if winograd and winograd_fits(dims, pass_):
         for m in (4, 2):
             cost = winograd_cost(dims, pass_, m, lanes, kept)
             if LEAST_GAIN * cost < direct:
