@@ -15,7 +15,7 @@ from .cut import round_up
 from .depthwise import is_depthwise
 from .small_product import small_product_rows
 from .tile import VECTORS
-from .winograd_plan import depth_inputs
+from .winograd_plan import FEW_TILES, depth_inputs
 
 PASSES = ("forward", "data", "weights")
 
@@ -24,7 +24,8 @@ PASSES = ("forward", "data", "weights")
 DIRECT_SPEED, WINOGRAD_SPEED = 0.85, 0.8
 TILE_COST = {4: 360.0, 2: 160.0}
 KERNEL_COST = {4: 350.0, 2: 160.0}
-LEAST_GAIN = 1.1
+STORED_COST = {4: 550.0, 2: 450.0}  # of a kernel that is transformed beforehand, and passes through memory
+LEAST_GAIN, LEAST_GAIN_DEEP = 1.1, 1.35  # the latter with taps of depth, whose inputs fill the caches sooner
 PRODUCT_WEIGHTS = 1 << 17  # fewer give too few parts to a product, whose sums over pixels are not split
 # Bound by memory: a multiply-add per weight read, and few per input.
 PRODUCT_SPEED, DEPTHWISE_SPEED = 0.5, 0.25
@@ -83,7 +84,8 @@ def winograd_cost(dims: ConvDims, pass_: str, m: int, lanes: int, kept: bool = F
     if pass_ == "weights":
         products = tiles * points * in_vectors * lanes * out_vectors
     transforms = tiles * (in_vectors + out_vectors) * TILE_COST[m]
-    kernel = 0.0 if kept else inputs * out_vectors * KERNEL_COST[m]
+    cost = (STORED_COST if tiles > FEW_TILES else KERNEL_COST)[m]
+    kernel = 0.0 if kept else inputs * out_vectors * cost
     return dims.groups * (products / WINOGRAD_SPEED + transforms + kernel)
 
 
@@ -118,8 +120,9 @@ def choose(dims: ConvDims, pass_: str, lanes: int, winograd: bool, kept: bool = 
     direct = direct_cost(dims, pass_, lanes)
     choices = [Choice("direct", 0, direct, least)]
     if winograd and winograd_fits(dims, pass_):
+        gain = LEAST_GAIN_DEEP if math.prod(dims.k_[:-2]) > 1 else LEAST_GAIN
         for m in (4, 2):
             cost = winograd_cost(dims, pass_, m, lanes, kept)
-            if LEAST_GAIN * cost < direct:
+            if gain * cost < direct:
                 choices.append(Choice("winograd", m, cost, least))
     return min(choices, key=lambda c: c.cost)

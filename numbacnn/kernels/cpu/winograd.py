@@ -1,4 +1,4 @@
-"""Winograd's convolution for 3 by 3 kernels of stride 1: forward pass and data gradient.
+"""Winograd's convolution for 3 by 3 kernels of stride 1, with any taps of depth: forward and data gradient.
 
 ``Y = A' [sum over channels of (G g G') * (B' d B)] A`` for tiles of m by m outputs (Lavin and Gray,
 arXiv:1509.09308): F(4 x 4, 3 x 3) takes 36 products where the direct method takes 144.  For each of the
@@ -220,20 +220,8 @@ def _transform_kernel(s, group, panel0, panel1, k0, k1, w, out, at, y_panel, wor
                 if output < s[plan.OUTPUTS]:
                     first = start + 8 * tap + output * s[plan.W_OUTPUT]
                     _kernel_lines(
-                        s,
-                        w,
-                        first,
-                        -3 * tap,
-                        -tap,
-                        count,
-                        work,
-                        square,
-                        pitch,
-                        work,
-                        to,
-                        lanes * pitch,
-                        width,
-                    )
+                        s, w, first, -3 * tap, -tap, count, work, square, pitch, work, to, lanes * pitch, width
+                    )  # fmt: skip
                 else:
                     for e in range(points):
                         zero_run(work, to + e * lanes * pitch, pitch)

@@ -3,9 +3,13 @@
 A tile is m by m outputs and the (m + 2) by (m + 2) inputs that they read.  Tiles of a dilated convolution
 take every dilation-th pixel.  Where tiles are many they are cut into blocks, each of which a thread
 transforms, multiplies and transforms back within its L2 cache, by a kernel transformed once beforehand.
-Where they are fewer, the steps follow one another for all tiles, and the products are cut by points.  Where
-they are few, the products are cut by output channels: each thread then transforms the part of the kernel that
-it multiplies by, just before, in its L2 cache.
+Where they are fewer, or the kernel is too large to be read again for each block, the steps follow one another
+for all tiles, and the products are cut by points.  Where they are few, the products are cut by output
+channels: each thread then transforms the part of the kernel that it multiplies by, just before, in its L2
+cache.
+
+A volume is so many slices, each an image.  Taps of depth are summed as further inputs of a tile: those of the
+other slices that it meets, transformed once for each tap, a few percent of the products' work.
 """
 
 from __future__ import annotations
@@ -43,6 +47,8 @@ CHANNELS = 64  # transformed at a time
 RUN = 1024  # numbers in a row of a strip of tiles: its rows stay in L1
 FEW_TILES = 32  # of all images: up to so many, the products are cut by output channels
 SHARED_TILES = 400  # up to so many, all are transformed before the products, which are cut by points
+HEAVY = 6  # times the bytes of a block's squares: each block would read such a kernel whole, from memory
+SHARED_BYTES = 1 << 27  # of squares, at most, that are all transformed before the products for that reason
 CHORE_PANELS = 4  # of the kernel, transformed at once beforehand
 LEAST_TILES, MOST_TILES = 2 * ROWS, 96  # in a block
 
@@ -198,7 +204,8 @@ def pass_of(dims: ConvDims, backward: bool, m: int, width: int, unit: int) -> Pa
         X_WIDTH: source[3], X_PITCH: _strip_pitch(inputs, source[4], dims),
         Y_PITCH: _strip_pitch(outputs, target[4], dims),
         X_IMAGE: math.prod(source[1:]), X_SLICE: math.prod(source[2:]), X_ROW: math.prod(source[3:]),
-        X_COLUMN: source[4], Y_IMAGE: math.prod(target[2:]), Y_ROW: math.prod(target[3:]), Y_COLUMN: target[4],
+        X_COLUMN: source[4],
+        Y_IMAGE: math.prod(target[2:]), Y_ROW: math.prod(target[3:]), Y_COLUMN: target[4],
         NEAR: 1 if backward else 2,  # panels of the kernel transformed at once where they are multiplied by
         W_TAP: tap, W_INPUT: strides[0], W_OUTPUT: strides[1], W_GROUP: strides[2],
     }  # fmt: skip
@@ -235,8 +242,10 @@ def _cut(p: Pass, groups: int, lanes: int, threads: int, kept: bool) -> _Cut:
     item, width, points = VECTOR_BYTES // lanes, VECTORS * lanes, (p.constants[M] + 2) ** 2
     panels, k_pitch = p.constants[PANELS], round_up(p.inputs, lanes)
     inside = not kept and p.tiles <= FEW_TILES and groups * panels >= threads
-    shared = inside or p.tiles <= SHARED_TILES
     step = block = _tiles_in_block(p, item, threads)
+    square, kernel = points * item * (p.inputs + p.outputs), points * item * p.inputs * p.outputs
+    heavy = kernel > HEAVY * block * square and groups * p.tiles * square <= SHARED_BYTES
+    shared = inside or heavy or p.tiles <= SHARED_TILES
     if shared:
         block, step = p.tiles, max(1, -(-p.tiles // (4 * threads)))
     parts: Rows = [(g, t, min(t + step, p.tiles)) for g in range(groups) for t in range(0, p.tiles, step)]
