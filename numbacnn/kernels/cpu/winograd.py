@@ -220,7 +220,8 @@ def _transform_kernel(s, group, panel0, panel1, k0, k1, w, out, at, y_panel, wor
                 if output < s[plan.OUTPUTS]:
                     first = start + 8 * tap + output * s[plan.W_OUTPUT]
                     _kernel_lines(
-                        s, w, first, -3 * tap, -tap, count, work, square, pitch, work, to, lanes * pitch, width
+                        s, w, first, -3 * tap, -tap, count, work, square, pitch, work, to, lanes * pitch,
+                        width,
                     )  # fmt: skip
                 else:
                     for e in range(points):
