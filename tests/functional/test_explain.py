@@ -36,6 +36,7 @@ def test_every_convolution_is_explained(case, pass_, dtype, threads, kept):
 @pytest.mark.parametrize(
     ("x_shape", "w_shape", "options", "algorithm"),
     [
+        ((1, 9, 28, 28, 64), (3, 3, 3, 64, 64), {"padding": 1}, "winograd F(4x4, 3x3)"),
         ((1, 56, 56, 64), (3, 3, 64, 64), {"padding": 1}, "winograd F(4x4, 3x3)"),
         ((1, 56, 56, 64), (1, 1, 64, 64), {"stride": 2}, "direct"),
         ((1, 56, 56, 64), (3, 3, 1, 64), {"padding": 1, "groups": 64}, "depthwise"),

@@ -9,7 +9,7 @@ from numbacnn import config
 from numbacnn.dims import ConvDims
 from numbacnn.kernels import reference
 from numbacnn.kernels.cpu import conv, finish, passes, winograd_outer_plan, winograd_plan
-from numbacnn.kernels.cpu.choice import PASSES, choose
+from numbacnn.kernels.cpu.choice import PASSES, choose, winograd_fits
 from numbacnn.kernels.cpu.kept import constant, kept_kernels
 from tests.kernels.guard import assert_same_bits, threads, written
 from tests.strategies import arrays, seeds
@@ -33,6 +33,20 @@ def cases(draw, most_channels=40):
     return ConvDims.of(x_shape, w_shape, padding=pads, dilation=dilation, groups=groups)
 
 
+@st.composite
+def volumes(draw):
+    """Kernels of 3 by 3 within slices and 1 to 4 taps of depth, whose stride, padding and dilation differ."""
+    dims = draw(cases(most_channels=24))
+    depths, stride, dilation = draw(st.integers(1, 4)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    pads = (draw(st.integers(0, 4)), draw(st.integers(0, 4)))
+    slices = max(1, (depths - 1) * dilation + 1 - sum(pads)) + draw(st.integers(0, 4))
+    return ConvDims.of(
+        (dims.n, slices, *dims.input_shape[1:]), (depths, *dims.kernel_shape), stride=(stride, 1, 1),
+        padding=(pads, *zip(dims.pad_lo_, dims.pad_hi_, strict=True)), dilation=(dilation, *dims.dilation_),
+        groups=dims.groups,
+    )  # fmt: skip
+
+
 def three_passes(dims, m, kept=False):
     """Each pass as a kernel of its arrays, the output last."""
     return {
@@ -50,20 +64,21 @@ def operands(dims, seed):
     x, w, b, dy = arrays(
         seed, dims.input_shape, dims.kernel_shape, (dims.c_out,), dims.output_shape, dtype=np.float32
     )
-    return (
+    found = (
         ("conv_forward", dims.output_shape, (x, w, b)),
         ("conv_forward", dims.output_shape, (x, w, None)),
-        ("conv_backward_data", dims.input_shape, (dy, w)),
         ("conv_backward_weights", dims.kernel_shape, (x, dy)),
+        ("conv_backward_data", dims.input_shape, (dy, w)),
     )
+    return found if winograd_fits(dims, "data") else found[:3]
 
 
 def error(dims, name, args, got):
-    """The largest error, relative to the largest sum of absolute products."""
+    """The largest error, relative to the largest sum of absolute products, where there are any."""
     expected, size = np.empty(got.shape), np.empty(got.shape)
     getattr(reference, name)(dims, *args, expected)
     getattr(reference, name)(dims, *(None if a is None else abs(a) for a in args), size)
-    return np.abs(got - expected).max() / size.max()
+    return np.abs(got - expected).max() / (size.max() or 1.0)
 
 
 def check(dims, m, seed, kept=False):
@@ -77,12 +92,20 @@ def test_every_geometry_gives_the_references_results(dims, m, seed):
     check(dims, m, seed)
 
 
+@given(volumes(), st.sampled_from([4, 2]), seeds)
+def test_taps_of_depth_are_summed_as_further_inputs(dims, m, seed):
+    check(dims, m, seed)
+
+
 # Each way of cutting: products by channels within a thread, by points, blocks of tiles; one chunk or several.
 LARGE = [
     ((1, 14, 13, 150), (3, 3, 150, 70), {"padding": 1}),
     ((1, 33, 30, 65), (3, 3, 65, 97), {"padding": ((0, 2), (1, 1))}),
     ((2, 70, 66, 34), (3, 3, 17, 40), {"padding": "same", "groups": 2, "dilation": (2, 1)}),
     ((1, 7, 7, 512), (3, 3, 512, 33), {"padding": 1}),
+    ((1, 3, 10, 11, 150), (2, 3, 3, 75, 70), {"padding": 1, "groups": 2, "dilation": (2, 1, 1)}),
+    ((2, 9, 27, 25, 37), (3, 3, 3, 37, 41), {"padding": ((1, 0), (1, 2), (0, 1))}),
+    ((1, 2, 6, 6, 150), (3, 3, 3, 150, 70), {"padding": 1}),
 ]
 
 
@@ -210,6 +233,12 @@ def test_it_is_chosen_where_it_pays_and_can_be_forbidden(monkeypatch):
         assert choose(vgg, pass_, 8, False).algorithm == "direct"
         for other in (few, strided, wide):
             assert choose(other, pass_, 8, True).algorithm == "direct"
+    volume = ((1, 12, 28, 28, 64), (3, 3, 3, 64, 64))
+    for pass_ in PASSES:
+        assert choose(ConvDims.of(*volume, padding=1), pass_, 8, True).algorithm == "winograd"
+        assert choose(ConvDims.of(*volume, padding=1), pass_, 8, False).algorithm == "direct"
+        halved = choose(ConvDims.of(*volume, padding=1, stride=(2, 1, 1)), pass_, 8, True)
+        assert halved.algorithm == ("direct" if pass_ == "data" else "winograd")
     dims = ConvDims.of((1, 30, 30, 32), (3, 3, 32, 32), padding=1)
     x, w = arrays(2, dims.input_shape, dims.kernel_shape, dtype=np.float32)
     by_choice, direct, forbidden = (np.empty(dims.output_shape, np.float32) for _ in range(3))
@@ -219,6 +248,15 @@ def test_it_is_chosen_where_it_pays_and_can_be_forbidden(monkeypatch):
     conv.conv_forward(dims, x, w, None, forbidden)
     np.testing.assert_array_equal(forbidden, direct)
     assert not np.array_equal(by_choice, direct)
+
+
+def test_errors_of_volumes_stay_near_those_of_images():
+    dims = ConvDims.of((1, 6, 20, 20, 128), (3, 3, 3, 128, 32), padding=1)
+    x, w = arrays(4, dims.input_shape, dims.kernel_shape, dtype=np.float32)
+    expected, y = np.empty(dims.output_shape), np.empty(dims.output_shape, np.float32)
+    reference.conv_forward(dims, x, w, None, expected)
+    passes.winograd_correlation(dims, False, 4, False, x, w, None, AS_IT_IS, y)
+    assert np.abs(y - expected).max() / np.abs(expected).max() < 3e-5
 
 
 @pytest.mark.parametrize("channels", [16, 256])

@@ -16,6 +16,7 @@ from .cut import round_up
 from .depthwise import is_depthwise
 from .small_product import small_product_rows
 from .tile import VECTORS
+from .winograd_plan import FEW_TILES, depth_inputs
 
 PASSES = ("forward", "data", "weights")
 
@@ -24,7 +25,8 @@ PASSES = ("forward", "data", "weights")
 DIRECT_SPEED, WINOGRAD_SPEED = 0.85, 0.8
 TILE_COST = {4: 360.0, 2: 160.0}
 KERNEL_COST = {4: 350.0, 2: 160.0}
-LEAST_GAIN = 1.1
+STORED_COST = {4: 550.0, 2: 450.0}  # of a kernel that is transformed beforehand, and passes through memory
+LEAST_GAIN, LEAST_GAIN_DEEP = 1.1, 1.35  # the latter with taps of depth, whose inputs fill the caches sooner
 PRODUCT_WEIGHTS = 1 << 17  # fewer give too few parts to a product, whose sums over pixels are not split
 # Bound by memory: a multiply-add per weight read, and few per input.
 PRODUCT_SPEED, DEPTHWISE_SPEED = 0.5, 0.25
@@ -54,15 +56,18 @@ def _channels(dims: ConvDims, pass_: str) -> tuple[int, int]:
     return (outputs, inputs) if pass_ == "data" else (inputs, outputs)
 
 
-def winograd_fits(dims: ConvDims) -> bool:
-    """Tell whether Winograd's method computes such a convolution: 3 by 3, of stride 1."""
-    return dims.k_ == (3, 3) and dims.stride_ == (1, 1)
+def winograd_fits(dims: ConvDims, pass_: str) -> bool:
+    """Tell whether Winograd's method computes such a pass: slices of 3 by 3 and stride 1, taps of depth."""
+    slices = dims.k_[-2:] == (3, 3) and dims.stride_[-2:] == (1, 1)
+    return slices and (pass_ != "data" or dims.stride_[0] == 1)
 
 
 def _tiles(dims: ConvDims, pass_: str, m: int) -> int:
     sizes = dims.in_ if pass_ == "data" else dims.out_
     tiles = dims.n
-    for size, dilation in zip(sizes, dims.dilation_, strict=True):
+    if dims.rank == 3:
+        tiles *= sizes[0]
+    for size, dilation in zip(sizes[-2:], dims.dilation_[-2:], strict=True):
         whole, more = divmod(size, dilation)
         tiles *= more * -(-(whole + 1) // m) + (dilation - more) * -(-whole // m)
     return tiles
@@ -72,13 +77,16 @@ def winograd_cost(dims: ConvDims, pass_: str, m: int, lanes: int, kept: bool = F
     """Return the vector multiply-adds that a pass by F(m x m, 3 x 3) costs."""
     inputs, outputs = _channels(dims, pass_)
     width, points = VECTORS * lanes, (m + 2) ** 2
+    depths = dims.k_[0] if dims.rank == 3 else 1
+    inputs = depths * depth_inputs(inputs, depths, width if pass_ == "weights" else lanes)
     tiles = _tiles(dims, pass_, m)
     out_vectors, in_vectors = round_up(outputs, width) // lanes, round_up(inputs, width) // lanes
     products = tiles * points * inputs * out_vectors
     if pass_ == "weights":
         products = tiles * points * in_vectors * lanes * out_vectors
     transforms = tiles * (in_vectors + out_vectors) * TILE_COST[m]
-    kernel = 0.0 if kept else inputs * out_vectors * KERNEL_COST[m]
+    cost = (STORED_COST if tiles > FEW_TILES else KERNEL_COST)[m]
+    kernel = 0.0 if kept else inputs * out_vectors * cost
     return dims.groups * (products / WINOGRAD_SPEED + transforms + kernel)
 
 
@@ -135,9 +143,10 @@ def choose(dims: ConvDims, pass_: str, lanes: int, winograd: bool, kept: bool = 
         return Choice("depthwise", 0, least / DEPTHWISE_SPEED, least)
     direct = direct_cost(dims, pass_, lanes)
     choices = [Choice("direct", 0, direct, least)]
-    if winograd and winograd_fits(dims):
+    if winograd and winograd_fits(dims, pass_):
+        gain = LEAST_GAIN_DEEP if math.prod(dims.k_[:-2]) > 1 else LEAST_GAIN
         for m in (4, 2):
             cost = winograd_cost(dims, pass_, m, lanes, kept)
-            if LEAST_GAIN * cost < direct:
+            if gain * cost < direct:
                 choices.append(Choice("winograd", m, cost, least))
     return min(choices, key=lambda c: c.cost)

@@ -19,7 +19,7 @@ from .simd import VECTOR_BYTES
 from .small_product import small_product_rows
 from .tile import ROWS, VECTORS
 from .winograd_outer_plan import CHUNKS, winograd_outer_plan
-from .winograd_plan import TILES, winograd_plan
+from .winograd_plan import DEPTHS, TILES, winograd_plan
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,16 @@ def _winograd(dims: ConvDims, pass_: str, m: int, lanes: int, threads: int, kept
     if pass_ == "weights":
         outer = winograd_outer_plan(dims, m, lanes, threads)
         text = f"{outer.sizes[CHUNKS]} chunks of {outer.sizes[TILES]} tiles"
+        if (depths := outer.sizes[DEPTHS]) > 1:
+            text += f", {depths} taps of depth"
         return text, len(outer.products), outer.workspace, 0
     plan = winograd_plan(dims, pass_ == "data", m, lanes, threads, kept)
-    tiles = plan.sizes[TILES]
+    tiles, depths = plan.sizes[TILES], plan.sizes[DEPTHS]
+    deep = f", sums over {depths} taps of depth" if depths > 1 else ""
     if not len(plan.products):
-        return f"blocks of {tiles} tiles in L2", len(plan.parts), plan.workspace, plan.packed
+        return f"blocks of {tiles} tiles in L2{deep}", len(plan.parts), plan.workspace, plan.packed
     cut = "by points" if plan.packed else "by output channels, the kernel transformed in L2"
-    return f"{tiles} tiles at once, products cut {cut}", len(plan.products), plan.workspace, plan.packed
+    return f"{tiles} tiles at once, products cut {cut}{deep}", len(plan.products), plan.workspace, plan.packed
 
 
 def explain_pass(dims: ConvDims, pass_: str, dtype: np.dtype, threads: int, kept: bool) -> Explanation:

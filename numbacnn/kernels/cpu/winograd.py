@@ -1,4 +1,4 @@
-"""Winograd's convolution for 3 by 3 kernels of stride 1: forward pass and data gradient.
+"""Winograd's convolution for 3 by 3 kernels of stride 1, with any taps of depth: forward and data gradient.
 
 ``Y = A' [sum over channels of (G g G') * (B' d B)] A`` for tiles of m by m outputs (Lavin and Gray,
 arXiv:1509.09308): F(4 x 4, 3 x 3) takes 36 products where the direct method takes 144.  For each of the
@@ -66,10 +66,10 @@ def read_columns(
 
 
 @jit
-def transform_inputs(s, h, columns, column0, tiles, x, x0, work, at, y_tile, step, y_panel, scratch):
+def transform_slice(s, h, columns, column0, tiles, x, x0, inside, work, at, y_tile, step, y_panel, scratch):
     """Write ``B' d B`` of a strip of tiles: point e of tile t to ``work[at + t y_tile + e step :]``.
 
-    Panels of channels lie y_panel apart.
+    Panels of channels lie y_panel apart.  x0: of the slice; inside: whether there is one, else it is zeros.
     """
     m, channels, dilation = s[plan.M], s[plan.INPUTS], s[plan.DILATION_W]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
@@ -85,7 +85,7 @@ def transform_inputs(s, h, columns, column0, tiles, x, x0, work, at, y_tile, ste
         pitch = s[plan.X_PITCH]
         joined = pitch == count == column
         rows = (pixels * pitch // width + 2) * width  # whole panels are written
-        low, high = h[plan.LOW], h[plan.HIGH]
+        low, high = h[plan.LOW], h[plan.HIGH] if inside else h[plan.LOW]
         if m == 4:
             read_columns(
                 INPUTS4, x, x0 + c, row, column, low, high, first, last, count, joined, pitch, rows, work,
@@ -108,6 +108,24 @@ def transform_inputs(s, h, columns, column0, tiles, x, x0, work, at, y_tile, ste
                     pass_line(INPUTS4, work, source, pitch, work, to, step, y_panel, panels)
                 else:
                     pass_line(INPUTS2, work, source, pitch, work, to, step, y_panel, panels)
+
+
+@jit
+def transform_inputs(
+    s, h, columns, column0, tiles, image, group, x, work, at, y_tile, step, y_panel, scratch
+):  # fmt: skip
+    """Transform the inputs of a strip of tiles of an image's slice, those of each tap of depth in turn."""
+    slice_ = s[plan.SLICE0] + image % s[plan.SLICES] * s[plan.SLICE_STEP]
+    x0 = image // s[plan.SLICES] * s[plan.X_IMAGE] + group * s[plan.INPUTS]
+    width = VECTORS * (VECTOR_BYTES // work.itemsize)
+    for _ in range(s[plan.DEPTHS]):
+        inside = 0 <= slice_ < s[plan.X_SLICES]
+        transform_slice(
+            s, h, columns, column0, tiles, x, x0 + slice_ * s[plan.X_SLICE], inside, work, at, y_tile, step,
+            y_panel, scratch,
+        )  # fmt: skip
+        slice_ += s[plan.DILATION_D]
+        at += s[plan.TAP_INPUTS] * (y_panel // width)  # the next tap's first panel covers zeros behind this
 
 
 @jit
@@ -168,22 +186,31 @@ def _kernel_lines(s, w, first, row, column, count, work, square, pitch, out, at,
 def _transform_kernel(s, group, panel0, panel1, k0, k1, w, out, at, y_panel, work, scratch):
     """Write some panels of the transformed kernel for inputs k0 .. k1 - 1: ``[point][panel][k][width]``.
 
+    The inputs are of one tap of depth; behind those that exist zeros are written.
+
     Forward, the kernel's rows are read in runs of several panels, as memory serves them best.
     """
     lanes = VECTOR_BYTES // work.itemsize
     width = VECTORS * lanes
     square, stage = scratch + s[plan.SQUARE0], scratch + s[plan.STAGE0]
     tap, step = s[plan.W_TAP], s[plan.U_STEP]
-    start = group * s[plan.W_GROUP] + k0 * s[plan.W_INPUT]
+    depth = k0 // s[plan.TAP_INPUTS]
+    k0, k1 = k0 - depth * s[plan.TAP_INPUTS], k1 - depth * s[plan.TAP_INPUTS]
+    count = min(k1, s[plan.INPUTS]) - k0
+    start = group * s[plan.W_GROUP] + k0 * s[plan.W_INPUT] + s[plan.W_SLICE0] + depth * s[plan.W_SLICE]
+    points = (s[plan.M] + 2) ** 2
     if not s[plan.TURNED]:
         pitch = (panel1 - panel0) * width
         valid = min(pitch, s[plan.OUTPUTS] - panel0 * width)
-        for k in range(k1 - k0):
+        for k in range(count):
             first, to = start + k * s[plan.W_INPUT] + panel0 * width, at + k * width
             _kernel_lines(s, w, first, 3 * tap, tap, valid, work, square, pitch, out, to, step, y_panel)
+        for k in range(count, k1 - k0):
+            for e in range(points):
+                for panel in range(panel1 - panel0):
+                    zero_run(out, at + e * step + panel * y_panel + k * width, width)
         return
     # The data gradient turns the kernel, and its outputs lie across: lines along the inputs, transposed.
-    points, count = (s[plan.M] + 2) ** 2, k1 - k0
     pitch = (count + width - 1) // width * width
     for panel in range(panel0, panel1):
         for v in range(0, width, lanes):
@@ -192,20 +219,9 @@ def _transform_kernel(s, group, panel0, panel1, k0, k1, w, out, at, y_panel, wor
                 if output < s[plan.OUTPUTS]:
                     first = start + 8 * tap + output * s[plan.W_OUTPUT]
                     _kernel_lines(
-                        s,
-                        w,
-                        first,
-                        -3 * tap,
-                        -tap,
-                        count,
-                        work,
-                        square,
-                        pitch,
-                        work,
-                        to,
-                        lanes * pitch,
+                        s, w, first, -3 * tap, -tap, count, work, square, pitch, work, to, lanes * pitch,
                         width,
-                    )
+                    )  # fmt: skip
                 else:
                     for e in range(points):
                         zero_run(work, to + e * lanes * pitch, pitch)
@@ -263,10 +279,9 @@ def _inputs(s, rows, columns, group, first, end, x, work, at, scratch):
     t = first
     while t < end:
         image, row, column, count = strip(s, columns, t, end, s[plan.X_PITCH])
-        x0, to = image * s[plan.X_IMAGE] + group * s[plan.INPUTS], at + (t - first) * s[plan.IN_PITCH]
         transform_inputs(
-            s, rows[row], columns, column, count, x, x0, work, to, s[plan.IN_PITCH], s[plan.V_STEP], width,
-            scratch,
+            s, rows[row], columns, column, count, image, group, x, work, at + (t - first) * s[plan.IN_PITCH],
+            s[plan.IN_PITCH], s[plan.V_STEP], width, scratch,
         )  # fmt: skip
         t += count
 
@@ -299,7 +314,7 @@ def _block(slot, part, parts, x, bias, y, packed, work, finish, s, rows, columns
         for panel in range(s[plan.PANELS]):
             c0 = panel * width
             multiply(
-                pixels, places, end - first, s[plan.INPUTS], work, v0 + e * s[plan.V_STEP], packed,
+                pixels, places, end - first, s[plan.SUMMED], work, v0 + e * s[plan.V_STEP], packed,
                 u0 + e * s[plan.U_STEP] + c0 * s[plan.K_PITCH], m0 + e * s[plan.M_STEP] + c0, pixels[:1],
                 bias, group * s[plan.OUTPUTS] + c0, mode, s[plan.OUTPUTS] - c0,
             )  # fmt: skip
@@ -325,8 +340,9 @@ def _panels_part(slot, part, parts, w, bias, work, s, pixels, places, table):
     y_panel = s[plan.K_BLOCK] * width
     for near in range(panel0, panel1, s[plan.NEAR]):
         last = min(near + s[plan.NEAR], panel1)
-        for k0 in range(0, s[plan.INPUTS], s[plan.K_BLOCK]):
-            k1 = min(k0 + s[plan.K_BLOCK], s[plan.INPUTS])
+        k0 = 0
+        while k0 < s[plan.SUMMED]:
+            k1 = min(k0 + s[plan.K_BLOCK], (k0 // s[plan.TAP_INPUTS] + 1) * s[plan.TAP_INPUTS])
             _transform_kernel(s, group, near, last, k0, k1, w, work, u0, y_panel, work, scratch)
             for e in range((s[plan.M] + 2) ** 2):
                 mode = ADD if k0 > 0 else _first_mode(s, e, bias)
@@ -337,6 +353,7 @@ def _panels_part(slot, part, parts, w, bias, work, s, pixels, places, table):
                         u0 + e * s[plan.U_STEP] + (panel - near) * y_panel, m0 + e * s[plan.M_STEP] + c0,
                         pixels[:1], bias, group * s[plan.OUTPUTS] + c0, mode, s[plan.OUTPUTS] - c0,
                     )  # fmt: skip
+            k0 = k1
 
 
 @jit
@@ -354,7 +371,7 @@ def _points_part(slot, part, parts, bias, packed, work, s, pixels, places, table
             for panel in range(panel0, panel1):
                 c0 = panel * width
                 multiply(
-                    pixels, places, count, s[plan.INPUTS], work, v, packed, u0 + c0 * s[plan.K_PITCH], m + c0,
+                    pixels, places, count, s[plan.SUMMED], work, v, packed, u0 + c0 * s[plan.K_PITCH], m + c0,
                     pixels[:1], bias, group * s[plan.OUTPUTS] + c0, mode, s[plan.OUTPUTS] - c0,
                 )  # fmt: skip
 

@@ -69,7 +69,10 @@ def _restore_kernel(s, input_, channels, work, at, dw, dw0, scratch):
     square, spare = scratch + s[plan.SQUARE0], scratch + s[plan.SPARE0]
     pitch, step = (m + 2) * plan.CHANNELS, s[outer_plan.S_STEP]
     tap = s[plan.W_TAP]
-    dw0 += input_ * s[plan.W_INPUT]
+    depth, input_ = input_ // s[plan.TAP_INPUTS], input_ % s[plan.TAP_INPUTS]
+    if input_ >= s[plan.INPUTS]:
+        return  # between two taps of depth
+    dw0 += depth * s[plan.W_SLICE] + input_ * s[plan.W_INPUT]
     for c in range(0, channels, plan.CHANNELS):
         count = min(plan.CHANNELS, channels - c)
         panels = (count + width - 1) // width
@@ -98,22 +101,11 @@ def _transform_part(slot, part, parts, x, dy, work, s, rows, columns, table, til
     last = min(tile0 + end, s[outer_plan.ALL_TILES])
     while t < last:
         image, row, column, count = strip(s, columns, t, last, pitch)
-        x0, at = image * s[plan.X_IMAGE] + group * s[plan.INPUTS], (t - tile0) * width
+        at = (t - tile0) * width
         transform_inputs(
-            s,
-            rows[row],
-            columns,
-            column,
-            count,
-            x,
-            x0,
-            work,
-            v0 + at,
-            width,
-            s[plan.V_STEP],
-            y_panel,
-            scratch,
-        )
+            s, rows[row], columns, column, count, image, group, x, work, v0 + at, width, s[plan.V_STEP],
+            y_panel, scratch,
+        )  # fmt: skip
         y0 = image * s[plan.Y_IMAGE] + group * s[plan.OUTPUTS]
         _transform_gradient(
             s, rows[row], columns, column, count, dy, y0, work, g0 + at, width, s[outer_plan.G_STEP], y_panel,
@@ -166,7 +158,7 @@ def _products_part(slot, part, parts, dw, work, s, pixels, shifts, table, tile0)
     if not kept:
         channels = min(out1 * width, s[plan.OUTPUTS]) - out0 * width
         dw0 = group * s[plan.W_GROUP] + out0 * width
-        for i in range(in0 * width, min(in1 * width, s[plan.INPUTS])):
+        for i in range(in0 * width, min(in1 * width, s[plan.SUMMED])):
             _restore_kernel(s, i, channels, work, s0 + (i - in0 * width) * pitch, dw, dw0, scratch)
 
 

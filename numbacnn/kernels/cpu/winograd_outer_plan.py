@@ -107,7 +107,7 @@ def _products(
 def winograd_outer_plan(dims: ConvDims, m: int, lanes: int, threads: int) -> WinogradOuterPlan:
     """Plan the weight gradient of a 3 by 3 convolution of stride 1; its sums do not depend on the threads."""
     item, width, points = VECTOR_BYTES // lanes, VECTORS * lanes, (m + 2) ** 2
-    p = pass_of(dims, False, m, width)
+    p = pass_of(dims, False, m, width, width)
     in_pitch, out_pitch = p.constants[IN_PITCH], p.constants[OUT_PITCH]
     in_panels, out_panels = in_pitch // width, out_pitch // width
     # A panel of inputs and one of gradients of a chunk stay in L1 together.

@@ -3,9 +3,13 @@
 A tile is m by m outputs and the (m + 2) by (m + 2) inputs that they read.  Tiles of a dilated convolution
 take every dilation-th pixel.  Where tiles are many they are cut into blocks, each of which a thread
 transforms, multiplies and transforms back within its L2 cache, by a kernel transformed once beforehand.
-Where they are fewer, the steps follow one another for all tiles, and the products are cut by points.  Where
-they are few, the products are cut by output channels: each thread then transforms the part of the kernel that
-it multiplies by, just before, in its L2 cache.
+Where they are fewer, or the kernel is too large to be read again for each block, the steps follow one another
+for all tiles, and the products are cut by points.  Where they are few, the products are cut by output
+channels: each thread then transforms the part of the kernel that it multiplies by, just before, in its L2
+cache.
+
+A volume is so many slices, each an image.  Taps of depth are summed as further inputs of a tile: those of the
+other slices that it meets, transformed once for each tap, a few percent of the products' work.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import numpy as np
 from ..._native import Flat
 from ...dims import ConvDims
 from .cut import PARTS_PER_THREAD, balanced_parts, cache_sizes, even, round_up
+from .phases import as_volume
 from .plan import integers
 from .simd import VECTOR_BYTES
 from .tile import ROWS, VECTORS
@@ -28,19 +33,22 @@ from .tile import ROWS, VECTORS
 OUT0, VALID, SOURCE0, LOW, HIGH = range(5)
 
 # The constants of a plan, by place.
-SIZES = 43
+SIZES = 54
 (
     M, TILES_H, TILES_W, DILATION_H, DILATION_W, INPUTS, OUTPUTS, IN_PITCH, OUT_PITCH, PANELS, TURNED,
     X_WIDTH, X_PITCH, Y_PITCH, X_IMAGE, X_ROW, X_COLUMN, Y_IMAGE, Y_ROW, Y_COLUMN,
     W_TAP, W_INPUT, W_OUTPUT, W_GROUP, K_BLOCK, K_PITCH, KERNEL_GROUP,
     TILES, V0, M0, V_GROUP, M_GROUP, SLOTS0, SLOT, STAGE0, SPARE0, SQUARE0, PANEL0,
     V_STEP, M_STEP, U_STEP, CHUNK, NEAR,
+    DEPTHS, TAP_INPUTS, SUMMED, SLICES, SLICE0, SLICE_STEP, DILATION_D, X_SLICES, X_SLICE, W_SLICE0, W_SLICE,
 ) = range(SIZES)  # fmt: skip
 
 CHANNELS = 64  # transformed at a time
 RUN = 1024  # numbers in a row of a strip of tiles: its rows stay in L1
 FEW_TILES = 32  # of all images: up to so many, the products are cut by output channels
 SHARED_TILES = 400  # up to so many, all are transformed before the products, which are cut by points
+HEAVY = 6  # times the bytes of a block's squares: each block would read such a kernel whole, from memory
+SHARED_BYTES = 1 << 27  # of squares, at most, that are all transformed before the products for that reason
 CHORE_PANELS = 4  # of the kernel, transformed at once beforehand
 LEAST_TILES, MOST_TILES = 2 * ROWS, 96  # in a block
 
@@ -104,7 +112,7 @@ def axis_tiles(out: int, size: int, origin: int, dilation: int, m: int) -> list[
 def _tables_of_axes(dims: ConvDims, backward: bool, m: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the tiles of both axes of a pass."""
     tables = []
-    for axis in range(2):
+    for axis in (1, 2):
         size, out, lo = dims.in_[axis], dims.out_[axis], -dims.pad_lo_[axis]
         if backward:  # dx[p] = sum of dy[p + pad - t dilation] w[t], t in reverse
             size, out, lo = out, size, dims.pad_lo_[axis] - 2 * dims.dilation_[axis]
@@ -136,8 +144,8 @@ class Pass(NamedTuple):
     constants: dict[int, int]
     rows: np.ndarray
     columns: np.ndarray
-    tiles: int  # of all images
-    inputs: int
+    tiles: int  # of all slices of all images
+    inputs: int  # of a sum: those of each tap of depth, rounded up
     outputs: int
 
 
@@ -146,11 +154,39 @@ def _strip_pitch(channels: int, all_channels: int, dims: ConvDims) -> int:
 
     Where all channels are read at once from pixels side by side, a strip's row is one run.
     """
-    return channels if channels == all_channels <= CHANNELS and dims.dilation_[1] == 1 else CHANNELS
+    return channels if channels == all_channels <= CHANNELS and dims.dilation_[2] == 1 else CHANNELS
 
 
-def pass_of(dims: ConvDims, backward: bool, m: int, width: int) -> Pass:
-    """State the forward pass, or the data gradient, by tiles of m by m outputs."""
+def depth_inputs(inputs: int, depths: int, unit: int) -> int:
+    """Return how far apart the inputs of neighbouring taps of depth lie in a sum over all of them."""
+    return inputs if depths == 1 else round_up(inputs, unit)
+
+
+def _along_depth(dims: ConvDims, backward: bool, apart: int) -> dict[int, int]:
+    """Return the constants of slices: which of the source meet the taps of depth, in what order.
+
+    Slice z of the target meets slices ``SLICE0 + z SLICE_STEP + t DILATION_D`` of the source.
+    """
+    depths, dilation, lo = dims.k_[0], dims.dilation_[0], dims.pad_lo_[0]
+    slice_ = 9 * dims.c_in // dims.groups * dims.c_out
+    constants = {DEPTHS: depths, TAP_INPUTS: apart, SUMMED: depths * apart, DILATION_D: dilation}
+    if backward:
+        return constants | {
+            SLICES: dims.in_[0], SLICE0: lo - (depths - 1) * dilation, SLICE_STEP: 1, X_SLICES: dims.out_[0],
+            W_SLICE0: (depths - 1) * slice_, W_SLICE: -slice_,
+        }  # fmt: skip
+    return constants | {
+        SLICES: dims.out_[0], SLICE0: -lo, SLICE_STEP: dims.stride_[0], X_SLICES: dims.in_[0],
+        W_SLICE0: 0, W_SLICE: slice_,
+    }  # fmt: skip
+
+
+def pass_of(dims: ConvDims, backward: bool, m: int, width: int, unit: int) -> Pass:
+    """State the forward pass, or the data gradient, by tiles of m by m outputs.
+
+    The inputs of neighbouring taps of depth lie a multiple of ``unit`` apart in a sum.
+    """
+    dims = as_volume(dims)
     inputs, outputs = dims.c_in // dims.groups, dims.c_out // dims.groups
     source, target, tap = dims.input_shape, dims.output_shape, inputs * dims.c_out
     strides = (dims.c_out, 1, outputs)
@@ -158,19 +194,23 @@ def pass_of(dims: ConvDims, backward: bool, m: int, width: int) -> Pass:
         inputs, outputs, source, target = outputs, inputs, target, source
         strides = (1, dims.c_out, inputs)
     rows, columns = _tables_of_axes(dims, backward, m)
-    constants = {
+    apart = depth_inputs(inputs, dims.k_[0], unit)
+    summed = dims.k_[0] * apart
+    constants = _along_depth(dims, backward, apart) | {
         M: m, TILES_H: len(rows), TILES_W: len(columns),
-        DILATION_H: dims.dilation_[0], DILATION_W: dims.dilation_[1],
-        INPUTS: inputs, OUTPUTS: outputs, IN_PITCH: round_up(inputs, width),
+        DILATION_H: dims.dilation_[1], DILATION_W: dims.dilation_[2],
+        INPUTS: inputs, OUTPUTS: outputs, IN_PITCH: round_up(summed - apart + round_up(inputs, width), width),
         OUT_PITCH: round_up(outputs, width), PANELS: -(-outputs // width), TURNED: int(backward),
-        X_WIDTH: source[2], X_PITCH: _strip_pitch(inputs, source[3], dims),
-        Y_PITCH: _strip_pitch(outputs, target[3], dims),
-        X_IMAGE: math.prod(source[1:]), X_ROW: math.prod(source[2:]), X_COLUMN: source[3],
-        Y_IMAGE: math.prod(target[1:]), Y_ROW: math.prod(target[2:]), Y_COLUMN: target[3],
+        X_WIDTH: source[3], X_PITCH: _strip_pitch(inputs, source[4], dims),
+        Y_PITCH: _strip_pitch(outputs, target[4], dims),
+        X_IMAGE: math.prod(source[1:]), X_SLICE: math.prod(source[2:]), X_ROW: math.prod(source[3:]),
+        X_COLUMN: source[4],
+        Y_IMAGE: math.prod(target[2:]), Y_ROW: math.prod(target[3:]), Y_COLUMN: target[4],
         NEAR: 1 if backward else 2,  # panels of the kernel transformed at once where they are multiplied by
         W_TAP: tap, W_INPUT: strides[0], W_OUTPUT: strides[1], W_GROUP: strides[2],
     }  # fmt: skip
-    return Pass(constants, rows, columns, dims.n * len(rows) * len(columns), inputs, outputs)
+    tiles = dims.n * constants[SLICES] * len(rows) * len(columns)
+    return Pass(constants, rows, columns, tiles, summed, outputs)
 
 
 Rows = list[tuple[int, ...]]  # of a table
@@ -202,8 +242,10 @@ def _cut(p: Pass, groups: int, lanes: int, threads: int, kept: bool) -> _Cut:
     item, width, points = VECTOR_BYTES // lanes, VECTORS * lanes, (p.constants[M] + 2) ** 2
     panels, k_pitch = p.constants[PANELS], round_up(p.inputs, lanes)
     inside = not kept and p.tiles <= FEW_TILES and groups * panels >= threads
-    shared = inside or p.tiles <= SHARED_TILES
     step = block = _tiles_in_block(p, item, threads)
+    square, kernel = points * item * (p.inputs + p.outputs), points * item * p.inputs * p.outputs
+    heavy = kernel > HEAVY * block * square and groups * p.tiles * square <= SHARED_BYTES
+    shared = inside or heavy or p.tiles <= SHARED_TILES
     if shared:
         block, step = p.tiles, max(1, -(-p.tiles // (4 * threads)))
     parts: Rows = [(g, t, min(t + step, p.tiles)) for g in range(groups) for t in range(0, p.tiles, step)]
@@ -215,12 +257,13 @@ def _cut(p: Pass, groups: int, lanes: int, threads: int, kept: bool) -> _Cut:
         cuts = balanced_parts(panels, 1, -(-PARTS_PER_THREAD * threads // groups), threads)
         products = [(g, 0, points, a, b) for g in range(groups) for a, b in even(panels, cuts)]
         return _Cut(block, min(k_block, k_pitch), True, [], parts, products)
-    k_block = min(k_pitch, CHANNELS)
+    k_block, tap = min(k_pitch, CHANNELS), p.constants[TAP_INPUTS]
     chores: Rows = [
-        (g, a, min(a + CHORE_PANELS, panels), k, min(k + k_block, p.inputs))
+        (g, a, min(a + CHORE_PANELS, panels), t + k, t + min(k + k_block, tap))
         for g in range(groups)
         for a in range(0, panels, CHORE_PANELS)
-        for k in range(0, p.inputs, k_block)
+        for t in range(0, p.inputs, tap)
+        for k in range(0, tap, k_block)
     ]
     cuts = min(panels, -(-PARTS_PER_THREAD * threads // (points * groups)))
     products = [
@@ -239,7 +282,7 @@ def winograd_plan(
     How it is cut depends on the number of threads; what each output sums, and in which order, does not.
     """
     item, width, points = VECTOR_BYTES // lanes, VECTORS * lanes, (m + 2) ** 2
-    p = pass_of(dims, backward, m, width)
+    p = pass_of(dims, backward, m, width, lanes)
     cut = _cut(p, dims.groups, lanes, threads, kept)
     in_pitch, out_pitch, k_pitch = p.constants[IN_PITCH], p.constants[OUT_PITCH], round_up(p.inputs, lanes)
     v_step, m_step = apart(cut.block * in_pitch, item), apart(cut.block * out_pitch, item)
