@@ -128,6 +128,21 @@ def test_the_large_shapes_are_cut_in_every_way():
     assert chunks == {False, True}
 
 
+def test_a_kernel_too_large_for_each_block_to_read_is_multiplied_point_by_point():
+    dims = ConvDims.of((1, 84, 84, 256), (3, 3, 256, 256), padding=1)
+    plan = winograd_plan.winograd_plan(dims, False, 4, passes.lanes_of(np.empty(0, np.float32)), 2, False)
+    assert dims.n * 21 * 21 > winograd_plan.SHARED_TILES
+    assert len(plan.chores)
+    assert len(plan.products)
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal(dims.input_shape, np.float32)
+    w = rng.standard_normal(dims.kernel_shape, np.float32)
+    by_points, direct = (np.full(dims.output_shape, np.nan, np.float32) for _ in range(2))
+    passes.winograd_correlation(dims, False, 4, False, x, w, None, AS_IT_IS, by_points)
+    passes.direct_correlation(dims, False, False, x, w, None, AS_IT_IS, direct)
+    np.testing.assert_allclose(by_points, direct, rtol=0, atol=5e-5 * np.abs(direct).max())
+
+
 @pytest.mark.parametrize(("x_shape", "w_shape", "options"), LARGE)
 def test_bits_do_not_depend_on_the_threads_the_run_or_on_what_is_kept(x_shape, w_shape, options):
     dims = ConvDims.of(x_shape, w_shape, **options)
