@@ -1,5 +1,6 @@
 """Convolution kernels against the reference, over geometry, channels, threads and tile families."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -63,6 +64,14 @@ def check_passes(dims, seed, dtype):
 @given(conv_cases(most_channels=70), dtypes)
 def test_every_geometry_gives_the_references_results(case, dtype):
     check_passes(case.dims, case.seed, dtype)
+
+
+def test_dims_that_are_equal_but_not_one_object_give_the_same_results():
+    """Caches return what an equal key stood for: none may be told from the caller's by identity."""
+    for seed in range(2):
+        check_passes(ConvDims.of((1, 6, 8, 6), (2, 2, 3, 2), stride=(1, 2), groups=2), seed, np.float64)
+        copy = dataclasses.replace(ConvDims.of((1, 6, 8, 6), (2, 2, 3, 2), stride=(1, 2), groups=2))
+        check_passes(copy, seed, np.float64)
 
 
 @given(conv_transpose_cases(most_channels=70), dtypes)

@@ -109,15 +109,15 @@ def product_rows(dims: ConvDims) -> int:
 
 
 @functools.lru_cache(maxsize=1024)
-def sampled(dims: ConvDims) -> ConvDims:
+def sampled(dims: ConvDims) -> ConvDims | None:
     """Return the dims of the product that the weight gradient of a strided kernel of one pixel is.
 
-    They are those of the pixels that the kernel reads; the same dims where it is none, or a small one.
+    They are those of the pixels that the kernel reads; None where it is none, or a small one.
     """
     plain = {*dims.k_, dims.groups} == {1} and not any((*dims.pad_lo_, *dims.pad_hi_))
     if plain and {*dims.stride_} != {1} and dims.c_in * dims.c_out >= PRODUCT_WEIGHTS:
         return replace(dims, in_=dims.out_, stride_=(1,) * dims.rank)
-    return dims
+    return None
 
 
 @functools.lru_cache(maxsize=1024)

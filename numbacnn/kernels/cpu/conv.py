@@ -122,8 +122,7 @@ def conv_backward_weights(
     if dims.n == 0:
         dw.fill(0)
         return
-    product = sampled(dims)
-    if product is not dims:
+    if product := sampled(dims):
         x, dims = _sample(dims, x), product
     choice = _choose(dims, "weights", x)
     if choice.algorithm == "winograd":

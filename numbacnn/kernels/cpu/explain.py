@@ -104,8 +104,8 @@ def explain_pass(dims: ConvDims, pass_: str, dtype: np.dtype, threads: int, kept
     lanes = VECTOR_BYTES // item
     kept = kept and pass_ != "weights"
     copied = 0
-    if pass_ == "weights" and sampled(dims) is not dims:
-        dims = sampled(dims)
+    if pass_ == "weights" and (product := sampled(dims)):
+        dims = product
         copied = math.prod(dims.input_shape)
     choice: Choice = choose(dims, pass_, lanes, config.winograd and item == 4, kept)
     algorithm, what = choice.algorithm, "pixels"
