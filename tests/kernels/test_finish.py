@@ -80,11 +80,10 @@ def test_bits_do_not_depend_on_the_threads_or_the_run(algorithm, shape, kernel, 
     assert_same_bits(results)
 
 
-@pytest.mark.parametrize(("algorithm", "shape", "kernel", "options"), CASES)
+# Without an activation a product of one output is summed in another order.
+@pytest.mark.parametrize(("algorithm", "shape", "kernel", "options"), [c for c in CASES if c[2][-1] > 1])
 def test_activations_of_the_sums_have_the_bits_of_activations_afterwards(algorithm, shape, kernel, options):
     dims, (x, w, b, _, _) = case(shape, kernel, options)
-    if dims.c_out == 1:
-        return  # without an activation such a product is summed in another order
     plain, clipped = (np.empty(dims.output_shape, np.float32) for _ in range(2))
     conv.conv_forward(dims, x, w, b, plain)
     conv.conv_forward_fused(dims, x, w, b, None, None, Activation("clip", -0.5, 0.75), clipped)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ...dims import ConvDims
 from .cut import round_up
 from .depthwise import is_depthwise
+from .phases import as_volume
 from .small_product import small_product_rows
 from .tile import VECTORS
 from .winograd_plan import FEW_TILES, depth_inputs
@@ -58,16 +59,16 @@ def _channels(dims: ConvDims, pass_: str) -> tuple[int, int]:
 
 def winograd_fits(dims: ConvDims, pass_: str) -> bool:
     """Tell whether Winograd's method computes such a pass: slices of 3 by 3 and stride 1, taps of depth."""
-    slices = dims.k_[-2:] == (3, 3) and dims.stride_[-2:] == (1, 1)
+    dims = as_volume(dims)
+    slices = dims.k_[1:] == (3, 3) and dims.stride_[1:] == (1, 1)
     return slices and (pass_ != "data" or dims.stride_[0] == 1)
 
 
 def _tiles(dims: ConvDims, pass_: str, m: int) -> int:
+    """Return the tiles of a volume's slices."""
     sizes = dims.in_ if pass_ == "data" else dims.out_
-    tiles = dims.n
-    if dims.rank == 3:
-        tiles *= sizes[0]
-    for size, dilation in zip(sizes[-2:], dims.dilation_[-2:], strict=True):
+    tiles = dims.n * sizes[0]
+    for size, dilation in zip(sizes[1:], dims.dilation_[1:], strict=True):
         whole, more = divmod(size, dilation)
         tiles *= more * -(-(whole + 1) // m) + (dilation - more) * -(-whole // m)
     return tiles
@@ -75,9 +76,9 @@ def _tiles(dims: ConvDims, pass_: str, m: int) -> int:
 
 def winograd_cost(dims: ConvDims, pass_: str, m: int, lanes: int, kept: bool = False) -> float:
     """Return the vector multiply-adds that a pass by F(m x m, 3 x 3) costs."""
+    dims = as_volume(dims)
     inputs, outputs = _channels(dims, pass_)
-    width, points = VECTORS * lanes, (m + 2) ** 2
-    depths = dims.k_[0] if dims.rank == 3 else 1
+    width, points, depths = VECTORS * lanes, (m + 2) ** 2, dims.k_[0]
     inputs = depths * depth_inputs(inputs, depths, width if pass_ == "weights" else lanes)
     tiles = _tiles(dims, pass_, m)
     out_vectors, in_vectors = round_up(outputs, width) // lanes, round_up(inputs, width) // lanes

@@ -237,6 +237,18 @@ def sweep(vectors, x, x0, pixels, first, end, taps, block, w, w0, y, y0, places,
 
 
 @jit
+def _finish_strip(y, y0, places, m0, m1, count, channel, finish):
+    """Finish ``count`` neighbouring channels of pixels m0 .. m1 - 1; those side by side are one run."""
+    m = m0
+    while m < m1:
+        run = 1
+        while m + run < m1 and places[m + run] - places[m + run - 1] == count:
+            run += 1
+        finish_pixels(y, y0 + places[m], run, count, count, channel, *finish[1:])
+        m += run
+
+
+@jit
 def _part(
     slot, part, parts, x, w, bias, y, packed, work, finish, phases, pixels, places, taps, weights, blocks,
     table
@@ -293,14 +305,7 @@ def _part(
                 if finish[0] and b == phase[plan.BLOCK1] - 1:
                     c0 = panel0 * full
                     count = min(panel1 * full, outputs) - c0
-                    m = m0
-                    while m < m1:  # pixels between which nothing lies are one run
-                        run = 1
-                        while m + run < m1 and places[m + run] - places[m + run - 1] == count:
-                            run += 1
-                        at, c = y0 + c0 + places[m], group * outputs + c0
-                        finish_pixels(y, at, run, count, count, c, *finish[1:])
-                        m += run
+                    _finish_strip(y, y0 + c0, places, m0, m1, count, group * outputs + c0, finish)
 
 
 @kernel

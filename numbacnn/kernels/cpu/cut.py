@@ -12,6 +12,7 @@ from .phases import Correlation
 from .simd import VECTOR_BYTES
 from .tile import ROWS, VECTORS
 
+CACHE_LINE = 64  # bytes
 K_BLOCK = 512  # inputs summed before moving on: a packed panel of them stays near, in L1 or L2
 PARTS_PER_THREAD = 3  # so that a thread that the system holds up leaves its share to the others
 MOST_PIXELS = 4096  # in a part, for the size of the tables
@@ -37,6 +38,16 @@ def cache_sizes() -> tuple[int, int]:
 def round_up(value: int, multiple: int) -> int:
     """Return the least multiple that is not below the value."""
     return -(-value // multiple) * multiple
+
+
+def apart(elements: int, item: int) -> int:
+    """Return a distance of at least so many elements, an odd number of cache lines.
+
+    What is written or read together so far apart does not fall into the same few sets of the cache.
+    """
+    line = CACHE_LINE // item
+    lines = -(-elements // line)
+    return (lines + 1 - lines % 2) * line
 
 
 def even(n: int, parts: int) -> list[tuple[int, int]]:

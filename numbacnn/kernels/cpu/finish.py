@@ -86,9 +86,14 @@ class Finish(NamedTuple):
     activation: tuple[int, Any, Any]
     known: Flat | None = None
 
+    @property
+    def nothing(self) -> bool:
+        """Whether sums stay as they are."""
+        return self.activation[0] == LINEAR and not self.scale.size and not self.residual.size
+
     def argument(self) -> Flat | tuple[Any, ...]:
         """Return whether to do anything, and the last four arguments of `finish_pixels`, as one tuple."""
-        return self.known or (True, self.scale, self.shift, self.residual, self.activation)
+        return self.known or (not self.nothing, self.scale, self.shift, self.residual, self.activation)
 
     def blocked(self, block: int) -> Finish:
         """Return the same for pixels of which ``block`` neighbours are taken as one."""
@@ -109,8 +114,8 @@ def _activated(dtype: np.dtype, activation: Activation | None) -> Finish:
     if activation is not None:
         kind = {"leaky_relu": LEAKY_RELU, "silu": SILU}.get(activation.kind, CLIP)
         low, high = activation.low, activation.high
-    args = (none, none, none, (kind, dtype.type(low), dtype.type(high)))
-    return Finish(*args, Flat(((kind != LINEAR, *args),)))
+    finish = Finish(none, none, none, (kind, dtype.type(low), dtype.type(high)))
+    return finish._replace(known=Flat((finish.argument(),)))
 
 
 def as_it_is(x: np.ndarray) -> Finish:

@@ -104,9 +104,7 @@ def _part(slot, part, parts, x, dy, dw, work, copies, phases, pixels, places, ga
                 if near == 0:
                     last = min(panel + outer_plan.PACKED_PANELS, row[outer_plan.PANEL_END])
                     packed = min(outputs, last * full) - c0
-                    _pack_gradient(
-                        dy, dy0 + c0, places, count, packed, work, panel_at, phase[plan.PANEL_PITCH]
-                    )
+                    _pack_gradient(dy, dy0 + c0, places, count, packed, work, panel_at, apart)
                 at = panel_at + near * apart
                 u0, u1 = row[outer_plan.UNIT_FIRST], row[outer_plan.UNIT_END]
                 column0 = out0 + group * outputs + c0

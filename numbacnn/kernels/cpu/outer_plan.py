@@ -15,7 +15,7 @@ import numpy as np
 
 from ..._native import Flat
 from ...dims import ConvDims
-from .cut import balanced_parts, bands, cache_sizes, even, round_up, wanted_parts
+from .cut import apart, balanced_parts, bands, cache_sizes, even, round_up, wanted_parts
 from .phases import correlation
 from .plan import (
     CHORE_COLUMNS,
@@ -39,7 +39,6 @@ from .tile import ROWS, TAIL, VECTORS
 SPLIT, BLOCK_FIRST, BLOCK_END, GROUP_FIRST, GROUP_END, PANEL_FIRST, PANEL_END, UNIT_FIRST, UNIT_END = range(9)
 
 PACKED_PANELS = 16  # packed together: the output gradient is read in longer runs
-CACHE_LINE = 64  # bytes
 SPLIT_PIXELS = 512  # at least, so that adding up the copies takes a few percent of the products
 SPLITS = 8
 SPLIT_BYTES = 16 << 20  # of copies, at most
@@ -134,8 +133,7 @@ def outer_plan(dims: ConvDims, lanes: int, item: int, threads: int) -> OuterPlan
     gathered, largest = integers([]), len(tables.pixels)
     straight = source is not None and source.kind == STRAIGHT
     if straight and taps == 1 and panels >= 2 * panel_parts:
-        line = CACHE_LINE // item
-        pitch = (-(-c.inputs // line) | 1) * line  # an even number of lines would meet in few sets of L1
+        pitch = apart(c.inputs, item)
         gathered = np.arange(largest) * pitch
         band = round_up(gathered.size * pitch, lanes)
     info[:, SLOTS0], info[:, PANEL] = used, band

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..._native import Flat
 from ...dims import ConvDims
-from .cut import PARTS_PER_THREAD, balanced_parts, cache_sizes, even, round_up
+from .cut import PARTS_PER_THREAD, apart, balanced_parts, cache_sizes, even, round_up
 from .plan import integers
 from .simd import VECTOR_BYTES
 from .tile import VECTORS
@@ -32,7 +32,6 @@ from .winograd_plan import (
     V_GROUP,
     V_STEP,
     Rows,
-    apart,
     filled,
     pass_of,
 )

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..._native import Flat
 from ...dims import ConvDims
-from .cut import PARTS_PER_THREAD, balanced_parts, cache_sizes, even, round_up
+from .cut import PARTS_PER_THREAD, apart, balanced_parts, cache_sizes, even, round_up
 from .phases import as_volume
 from .plan import integers
 from .simd import VECTOR_BYTES
@@ -127,17 +127,6 @@ def filled(size: int, constants: dict[int, int]) -> np.ndarray:
     return sizes
 
 
-def apart(elements: int, item: int) -> int:
-    """Return a distance of at least so many elements, an odd number of cache lines.
-
-    The values of one place at all points are written together: they must not fall into the same few sets
-    of the cache.
-    """
-    line = 64 // item
-    lines = -(-elements // line)
-    return (lines + 1 - lines % 2) * line
-
-
 class Pass(NamedTuple):
     """A pass by Winograd's method: sizes of a group, and how the operands lie."""
 
@@ -162,14 +151,14 @@ def depth_inputs(inputs: int, depths: int, unit: int) -> int:
     return inputs if depths == 1 else round_up(inputs, unit)
 
 
-def _along_depth(dims: ConvDims, backward: bool, apart: int) -> dict[int, int]:
+def _along_depth(dims: ConvDims, backward: bool, tap_inputs: int) -> dict[int, int]:
     """Return the constants of slices: which of the source meet the taps of depth, in what order.
 
     Slice z of the target meets slices ``SLICE0 + z SLICE_STEP + t DILATION_D`` of the source.
     """
     depths, dilation, lo = dims.k_[0], dims.dilation_[0], dims.pad_lo_[0]
     slice_ = 9 * dims.c_in // dims.groups * dims.c_out
-    constants = {DEPTHS: depths, TAP_INPUTS: apart, SUMMED: depths * apart, DILATION_D: dilation}
+    constants = {DEPTHS: depths, TAP_INPUTS: tap_inputs, SUMMED: depths * tap_inputs, DILATION_D: dilation}
     if backward:
         return constants | {
             SLICES: dims.in_[0], SLICE0: lo - (depths - 1) * dilation, SLICE_STEP: 1, X_SLICES: dims.out_[0],
@@ -194,12 +183,13 @@ def pass_of(dims: ConvDims, backward: bool, m: int, width: int, unit: int) -> Pa
         inputs, outputs, source, target = outputs, inputs, target, source
         strides = (1, dims.c_out, inputs)
     rows, columns = _tables_of_axes(dims, backward, m)
-    apart = depth_inputs(inputs, dims.k_[0], unit)
-    summed = dims.k_[0] * apart
-    constants = _along_depth(dims, backward, apart) | {
+    tap_inputs = depth_inputs(inputs, dims.k_[0], unit)
+    summed = dims.k_[0] * tap_inputs
+    constants = _along_depth(dims, backward, tap_inputs) | {
         M: m, TILES_H: len(rows), TILES_W: len(columns),
         DILATION_H: dims.dilation_[1], DILATION_W: dims.dilation_[2],
-        INPUTS: inputs, OUTPUTS: outputs, IN_PITCH: round_up(summed - apart + round_up(inputs, width), width),
+        INPUTS: inputs, OUTPUTS: outputs,
+        IN_PITCH: round_up(summed - tap_inputs + round_up(inputs, width), width),
         OUT_PITCH: round_up(outputs, width), PANELS: -(-outputs // width), TURNED: int(backward),
         X_WIDTH: source[3], X_PITCH: _strip_pitch(inputs, source[4], dims),
         Y_PITCH: _strip_pitch(outputs, target[4], dims),
