@@ -30,6 +30,11 @@ def _pool_limit() -> int:
     return int(given) if given.isdecimal() else min(4 * _GIB, _memory_bytes() // 4)
 
 
+def _device_limit() -> int | None:
+    given = os.environ.get("NUMBACNN_DEVICE_LIMIT_BYTES", "").strip()
+    return int(given) if given.isdecimal() else None
+
+
 class Config:
     """The settings of the process.
 
@@ -37,6 +42,8 @@ class Config:
         check_finite: containers raise NumericsError naming the first layer whose output or gradient holds
             a NaN or an infinity. Costs one more read of each activation. Starts from
             ``NUMBACNN_CHECK_FINITE`` (``1`` switches it on); off by default.
+        device_limit_bytes: bytes that each GPU's memory is taken up with at most, in use and kept for reuse;
+            read when a GPU is first used. Starts from ``NUMBACNN_DEVICE_LIMIT_BYTES``; by default None: all.
         pool_limit_bytes: bytes that the buffer pool keeps for reuse at most; buffers in use do not count.
             Starts from ``NUMBACNN_POOL_LIMIT_BYTES``; by default a quarter of the memory, at most 4 GiB.
         winograd: float32 convolutions may use Winograd's method where it is faster. Its error is about ten
@@ -45,10 +52,11 @@ class Config:
 
     """
 
-    __slots__ = ("check_finite", "pool_limit_bytes", "winograd")
+    __slots__ = ("check_finite", "device_limit_bytes", "pool_limit_bytes", "winograd")
 
     def __init__(self) -> None:
         self.check_finite: bool = _flag("NUMBACNN_CHECK_FINITE")
+        self.device_limit_bytes: int | None = _device_limit()
         self.pool_limit_bytes: int = _pool_limit()
         self.winograd: bool = _flag("NUMBACNN_WINOGRAD", default=True)
 

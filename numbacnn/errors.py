@@ -20,6 +20,10 @@ class DeviceError(NumbaCNNError, RuntimeError):
     """A tensor lies on another device than the operation needs, or the device is absent."""
 
 
+class DeviceMemoryError(DeviceError, MemoryError):
+    """A device has not enough memory left."""
+
+
 class ArgumentError(NumbaCNNError, ValueError):
     """A hyper-parameter or an option has a value outside its domain."""
 

@@ -59,7 +59,7 @@ class _Scratch(threading.local):
         self.arrays: dict[np.dtype, NDArray] = {}
 
 
-def _size_class(nbytes: int) -> int:
+def size_class(nbytes: int) -> int:
     """The least of the pool's sizes that holds `nbytes`."""
     step = 1 << max(nbytes.bit_length() - _STEPS.bit_length(), 6)
     return -(-nbytes // step) * step
@@ -111,7 +111,7 @@ class BufferPool:
         if nbytes < _SMALL:
             array = np.empty(shape, dtype)
         else:
-            block = self._take(_size_class(nbytes))
+            block = self._take(size_class(nbytes))
             if block.shape != shape or block.dtype is not dtype:
                 block.see(shape, dtype)
             lease = Lease()

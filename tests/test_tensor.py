@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from numbacnn.config import config
 from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError
-from numbacnn.memory import BufferPool, _size_class, buffer_pool
+from numbacnn.memory import BufferPool, buffer_pool, size_class
 from numbacnn.tensor import Tensor, as_tensor, empty
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -253,11 +253,11 @@ def pool():
 
 
 @given(st.integers(4096, 1 << 40))
-def test_size_classes_waste_an_eighth_at_most(nbytes):
-    size = _size_class(nbytes)
+def testsize_classes_waste_an_eighth_at_most(nbytes):
+    size = size_class(nbytes)
     assert nbytes <= size <= nbytes * 9 / 8
     assert size % 64 == 0
-    assert _size_class(size) == size
+    assert size_class(size) == size
 
 
 def test_a_loop_takes_no_fresh_memory_after_its_first_turn(pool):
@@ -299,7 +299,7 @@ def test_a_view_keeps_its_block(pool):
     assert pool.misses == 2
     assert corner.tolist() == [[5, 5], [5, 5]]
     del corner
-    assert pool.held_bytes == _size_class(40_000)
+    assert pool.held_bytes == size_class(40_000)
 
 
 def test_the_array_of_a_dead_tensor_keeps_its_block():
@@ -346,7 +346,7 @@ def test_clear_gives_memory_back(pool):
     assert (kept == 3).all()
     pool.array((5000,), F32)
     assert pool.misses == 3
-    assert repr(pool) == f"BufferPool(hits=0, misses=3, held_bytes={_size_class(20_000)})"
+    assert repr(pool) == f"BufferPool(hits=0, misses=3, held_bytes={size_class(20_000)})"
 
 
 def test_a_poisoned_pool_hands_out_nan(pool):
@@ -372,7 +372,7 @@ def test_memory_that_runs_out_is_taken_from_what_is_held(pool, monkeypatch):
 
     monkeypatch.setattr("numbacnn.memory._Block", scarce)
     assert pool.array((50_000,), F32).shape == (50_000,)
-    assert attempts == [_size_class(20_000), 0]
+    assert attempts == [size_class(20_000), 0]
 
 
 def test_a_block_freed_while_its_thread_holds_the_lock_is_not_lost(pool):
@@ -390,7 +390,7 @@ def test_arrays_in_cycles_come_back(pool):
     loop.append(loop)
     del loop
     gc.collect()
-    assert pool.held_bytes == _size_class(20_000)
+    assert pool.held_bytes == size_class(20_000)
 
 
 def test_threads_never_share_a_block(pool):
