@@ -1,41 +1,54 @@
-"""Tensors: C-contiguous, aligned, writable arrays on a device, their memory leased from the buffer pool."""
+"""Tensors: C-contiguous, aligned, writable arrays on a device, their memory leased from a pool.
+
+On the CPU a tensor holds a NumPy array, on a GPU a `numbacnn.kernels.cuda.memory.DeviceArray`. Nothing
+moves between them but by `Tensor.to`, `Tensor.numpy` and an explicit ``device=``.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError, message
+from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError, message, require
 from numbacnn.memory import buffer_pool
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _DTYPES = frozenset([*_FLOATS, np.dtype(bool), *(np.dtype(c) for c in "bBhHiIlLqQ")])
+_HALVES = ("float16", "bfloat16")  # names of the element types that only GPUs have
+_CPU = -1  # as the number of a device
+_MEMORY = "numbacnn.kernels.cuda.memory"
 
 
 class Tensor:
     """A C-contiguous array on a device. Takes an array without copying where it can.
 
     Args:
-        array: float32, float64, integer or boolean. An array that is not C-contiguous, aligned, writable
-            and of native byte order is copied.
-        device: where the memory lies: ``"cpu"``.
+        array: float32, float64, integer or boolean, on a GPU float16 or bfloat16 as well: an array of
+            NumPy's, or one on a GPU. An array of NumPy's that is not C-contiguous, aligned, writable and of
+            native byte order is copied.
+        device: where the memory lies: ``"cpu"``, ``"cuda"`` for the first GPU or ``"cuda:1"`` for the second;
+            an array from elsewhere is copied there. None: where the array is.
 
     Raises:
         DTypeError: another element type.
-        DeviceError: another device.
+        DeviceError: there is no such device, or what it takes is missing.
 
     """
 
     __slots__ = ("_array", "device")
+    _array: Any
 
-    def __init__(self, array: Any, device: str = "cpu") -> None:
-        if device != "cpu":
-            raise _no_such_device(device)
-        self._array = _plain_array(array, "Tensor")
-        self.device = device
+    def __init__(self, array: Any, device: str | None = None) -> None:
+        if type(array) is np.ndarray and (device is None or device == "cpu"):
+            self._array = array if array.dtype in _DTYPES and array.flags.carray else _plain(array, "Tensor")
+            self.device = "cpu"
+        else:
+            self._array = _placed(array, None if device is None else _number(device), "Tensor")
+            self.device = device_name(self._array)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,10 +76,17 @@ class Tensor:
         return self._array.nbytes
 
     def numpy(self) -> NDArray:
-        """The array itself, not a copy: writing to it writes to the tensor."""
-        return self._array
+        """The elements as an array of NumPy's.
+
+        On the CPU the array itself, not a copy: writing to it writes to the tensor. Of a tensor on a GPU a
+        copy, once the GPU has done what it was given before.
+        """
+        array = self._array
+        return array if type(array) is np.ndarray else array.numpy()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
+        if type(self._array) is not np.ndarray:
+            raise DeviceError(message("array", "memory on the CPU", f"{self.device!r}", "call .numpy()"))
         if copy is None:  # NumPy 1 knows no such parameter
             return np.asarray(self._array, dtype)
         if copy:
@@ -74,6 +94,12 @@ class Tensor:
         if dtype is not None and np.dtype(dtype) != self.dtype:
             raise ValueError(f"a Tensor of {self.dtype} needs a copy to become {np.dtype(dtype)}")
         return self._array
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        if type(self._array) is np.ndarray:
+            raise AttributeError("a Tensor on the CPU has no __cuda_array_interface__")
+        return self._array.__cuda_array_interface__
 
     def __dlpack__(self, **options: Any) -> Any:
         given = {key: value for key, value in options.items() if value is not None}
@@ -86,14 +112,18 @@ class Tensor:
         return len(self._array)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return Tensor(np.asarray(self._array[index]))
+        part = self._array[index]
+        return Tensor(np.asarray(part) if type(self._array) is np.ndarray else part)
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
+        facts = f"shape={self.shape}, dtype={self.dtype}, device={self.device!r}"
+        if type(self._array) is not np.ndarray:  # showing values would be a copy
+            return f"Tensor({facts})"
         body = np.array2string(self._array, separator=", ", prefix="Tensor(")
-        return f"Tensor({body}, shape={self.shape}, dtype={self.dtype}, device={self.device!r})"
+        return f"Tensor({body}, {facts})"
 
     def reshape(self, *shape: SupportsIndex | Sequence[SupportsIndex]) -> Tensor:
         """The same memory under another shape of equal size; one extent may be -1."""
@@ -109,11 +139,11 @@ class Tensor:
         """The only element, as a Python number."""
         if self.size != 1:
             raise ShapeError(message("item", "a tensor of one element", str(self.shape), "index it first"))
-        return self._array.item()
+        return self.numpy().item()
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """A tensor of another element type; itself where it is of that type already."""
-        wanted = _known_dtype(dtype, "astype")
+        wanted = _known_dtype(dtype, "astype", self.device)
         return self if wanted == self.dtype else self._copied(wanted)
 
     def copy(self) -> Tensor:
@@ -121,45 +151,63 @@ class Tensor:
         return self._copied(self.dtype)
 
     def _copied(self, dtype: np.dtype) -> Tensor:
+        if type(self._array) is not np.ndarray:
+            return Tensor(self._array.astype(dtype))
         fresh = buffer_pool.array(self.shape, dtype)
         np.copyto(fresh, self._array, casting="unsafe")
         return Tensor(fresh)
 
     def to(self, device: str) -> Tensor:
-        """The tensor on a device: itself where it is there already."""
-        if device != self.device:
-            raise _no_such_device(device)
-        return self
+        """The tensor on a device: itself where it is there already, else a copy.
+
+        Raises:
+            DTypeError: float16 or bfloat16 would come to the CPU.
+            DeviceError: there is no such device, or what it takes is missing.
+
+        """
+        if device == self.device:
+            return self
+        array = _placed(self._array, _number(device), "to")
+        return self if array is self._array else Tensor(array)
 
 
-def as_tensor(x: Any, dtype: DTypeLike | None = None, name: str = "input") -> Tensor:
+def as_tensor(
+    x: Any, dtype: DTypeLike | None = None, name: str = "input", device: str | None = None
+) -> Tensor:
     """A tensor over the same memory where possible.
 
     Args:
-        x: a Tensor, an array, an object that exports DLPack (a PyTorch tensor), or nested sequences.
-            C-contiguous, aligned, writable arrays are not copied.
+        x: a Tensor, an array, an object that exports DLPack (a PyTorch tensor) or has
+            ``__cuda_array_interface__``, or nested sequences. C-contiguous, aligned, writable arrays are not
+            copied, nor are contiguous ones on a GPU.
         dtype: the element type to convert to; None keeps that of x.
         name: the operation or argument that errors name.
+        device: where the tensor shall lie; None leaves it where x is.
 
     Returns:
-        The tensor; x itself where it is one of that type.
+        The tensor; x itself where it is one of that type on that device.
 
     Raises:
-        DTypeError: x is neither of floats (32 or 64 bits) nor of integers.
-        DeviceError: x lies on another device.
+        DTypeError: x is neither of floats (32 or 64 bits, on a GPU also 16) nor of integers.
+        DeviceError: x lies on a device that is not known here.
         ArgumentError: x cannot be read.
 
     """
-    tensor = x if type(x) is Tensor else Tensor(_plain_array(x, name))
-    return tensor if dtype is None else tensor.astype(dtype)
+    tensor = x if type(x) is Tensor else Tensor(_placed(x, None if device is None else _number(device), name))
+    if device is not None and device != "cpu":
+        tensor = tensor.to(device)
+    if dtype is not None:  # on the GPU, where either end is there: it has the more element types
+        tensor = tensor.astype(dtype)
+    return tensor if device is None else tensor.to(device)
 
 
-def empty(shape: int | Sequence[int], dtype: DTypeLike = np.float32) -> Tensor:
-    """A tensor of undefined contents, whose memory comes from the buffer pool.
+def empty(shape: int | Sequence[int], dtype: DTypeLike = np.float32, device: str = "cpu") -> Tensor:
+    """A tensor of undefined contents, whose memory comes from the pool of its device.
 
     Args:
         shape: extents of the axes.
-        dtype: float32, float64, an integer type or bool.
+        dtype: float32, float64, an integer type or bool, on a GPU also float16 or bfloat16.
+        device: where it shall lie.
 
     Returns:
         The tensor, 64-byte aligned from 4 KiB on.
@@ -167,38 +215,94 @@ def empty(shape: int | Sequence[int], dtype: DTypeLike = np.float32) -> Tensor:
     Raises:
         ShapeError: an extent is negative or no integer.
         DTypeError: another element type.
+        DeviceError: there is no such device, or what it takes is missing.
+        DeviceMemoryError: it has not enough memory left.
 
     """
     extents = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     if not all(isinstance(extent, (int, np.integer)) and extent >= 0 for extent in extents):
         raise ShapeError(message("empty", "extents of 0 or more", str(shape), "check the sizes"))
-    return Tensor(buffer_pool.array(tuple(map(int, extents)), _known_dtype(dtype, "empty")))
+    sizes, kind = tuple(map(int, extents)), _known_dtype(dtype, "empty", device)
+    if device == "cpu":
+        return Tensor(buffer_pool.array(sizes, kind))
+    from numbacnn.kernels.cuda import memory
+
+    return Tensor(memory.empty(sizes, kind, _number(device)))
 
 
-def _known_dtype(dtype: DTypeLike, name: str) -> np.dtype:
+def _known_dtype(dtype: DTypeLike, name: str, device: str = "cpu") -> np.dtype:
+    if dtype == "bfloat16":  # NumPy learns the name from the package
+        require("ml_dtypes", "cuda13", "bfloat16")
     wanted = np.dtype(dtype)
-    if wanted not in _DTYPES:
-        raise DTypeError(
-            message(name, "float32, float64, integers or booleans", str(wanted), "convert it first")
-        )
-    return wanted
+    if wanted in _DTYPES or (wanted.name in _HALVES and device != "cpu"):
+        return wanted
+    raise _wrong_dtype(name, "float32, float64, integers or booleans", wanted, str(wanted))
 
 
-def _no_such_device(device: Any) -> DeviceError:
-    return DeviceError(message("device", "'cpu'", repr(device), "copy the data to the CPU"))
+def _wrong_dtype(name: str, expected: str, dtype: np.dtype, got: str) -> DTypeError:
+    if dtype.name in _HALVES:
+        return DTypeError(message(name, expected, got, 'convert it first; only GPUs take it: device="cuda"'))
+    return DTypeError(message(name, expected, got, "convert it first, as to np.float32"))
 
 
-def _plain_array(x: Any, name: str) -> NDArray:
-    """The array of anything array-like, copied only where it does not meet what a tensor promises."""
+def _number(device: Any) -> int:
+    """The number of the GPU that a device's name means, or `_CPU`."""
+    if device == "cpu":
+        return _CPU
+    if device == "cuda":
+        return 0
+    if isinstance(device, str) and device.startswith("cuda:") and device[5:].isdecimal():
+        return int(device[5:])
+    raise DeviceError(message("device", "'cpu', 'cuda' or 'cuda:1'", repr(device), "name one of these"))
+
+
+def device_name(array: Any) -> str:
+    """The name of the device where an array lies, of NumPy or of a GPU."""
+    if type(array) is np.ndarray:
+        return "cpu"
+    return f"cuda:{array.device}" if array.device else "cuda"
+
+
+def _is_device_array(x: Any) -> bool:
+    module = sys.modules.get(_MEMORY)  # who has one has loaded it
+    return module is not None and type(x) is module.DeviceArray
+
+
+def _placed(x: Any, device: int | None, name: str) -> Any:
+    """The array of anything array-like on a device, or where it is; copied only where that is needed."""
+    if isinstance(x, Tensor):
+        x = x._array
+    if not isinstance(x, np.ndarray) and not _is_device_array(x) and _is_on_gpu(x):
+        from numbacnn.kernels.cuda import foreign
+
+        x = foreign.from_foreign(x, name)
+    if _is_device_array(x):
+        if device is None or device == x.device:
+            return x
+        return _plain(x.numpy(), name) if device == _CPU else x.to(device)
+    if device is None or device == _CPU:
+        return _plain(x, name)
+    from numbacnn.kernels.cuda import memory
+
+    return memory.from_numpy(_plain(x, name, halves=True), device)
+
+
+def _is_on_gpu(x: Any) -> bool:
+    """Whether another library's object lies in a GPU's memory, as DLPack or the CUDA interface tell."""
+    if hasattr(x, "__dlpack_device__"):
+        return int(x.__dlpack_device__()[0]) in (2, 13)  # kDLCUDA, kDLCUDAManaged
+    return hasattr(x, "__cuda_array_interface__")
+
+
+def _plain(x: Any, name: str, halves: bool = False) -> NDArray:
+    """The array on the CPU of anything array-like, copied only where it is not what a tensor promises."""
     if type(x) is np.ndarray and x.dtype in _DTYPES and x.flags.carray:
         return x
-    if isinstance(x, Tensor):
-        return x.numpy()
     array = np.asarray(x) if isinstance(x, np.ndarray) else _imported(x, name)
     native = array.dtype.newbyteorder("=")
-    if native not in _DTYPES:
+    if native not in _DTYPES and not (halves and native.name in _HALVES):
         got = f"{array.dtype} from {type(x).__name__}"
-        raise DTypeError(message(name, "float32, float64 or integers", got, "convert it, as to np.float32"))
+        raise _wrong_dtype(name, "float32, float64 or integers", native, got)
     return np.require(array, native, ["C", "A", "W"])
 
 
@@ -208,7 +312,7 @@ def _imported(x: Any, name: str) -> NDArray:
         kind = int(x.__dlpack_device__()[0])
         if kind != 1:  # kDLCPU
             got = f"DLPack device {kind} from {type(x).__name__}"
-            raise DeviceError(message(name, "memory on the CPU", got, "copy it to the CPU first"))
+            raise DeviceError(message(name, "memory on the CPU or an NVIDIA GPU", got, "copy it first"))
     try:
         return np.from_dlpack(x) if hasattr(x, "__dlpack__") else np.asarray(x)
     except Exception as error:  # whatever the exporter raises: the caller hears of the argument, and why

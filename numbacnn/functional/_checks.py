@@ -9,27 +9,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numbacnn.errors import ArgumentError, DTypeError, ShapeError, message
+from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError, message
 from numbacnn.memory import buffer_pool
-from numbacnn.tensor import Tensor, as_tensor
+from numbacnn.tensor import Tensor, as_tensor, device_name
 
 Operand = Tensor | ArrayLike
 
-_FLOATS = frozenset([np.dtype(np.float32), np.dtype(np.float64)])
+_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
+_FLOATS = frozenset([_F32, _F64])
+_HALVES = ("float16", "bfloat16")  # by name, as only GPUs have them
 _PLAIN = 0x101  # of an array's flags, as NumPy numbers them: C-contiguous and aligned
 
 
-def _readable(value: Any, name: str) -> NDArray:
+def _readable(value: Any, name: str) -> Any:
     """The array of an argument that is only read: unlike a tensor's, it need not be writable."""
-    if type(value) is Tensor:
-        return value.numpy()
     if type(value) is np.ndarray and value.flags.num & _PLAIN == _PLAIN and value.dtype in _FLOATS:
         return value
-    return as_tensor(value, name=name).numpy()
+    return as_tensor(value, name=name)._array
 
 
 def operands(name: str, labels: Sequence[str], *values: Any) -> list[NDArray]:
-    """The arrays of the arguments, which must share one floating-point type; None for those that are None.
+    """The arrays of the arguments, which must lie on one device and share one floating-point type.
+
+    The device that they lie on becomes the thread's current one.
 
     Args:
         name: the layer or operation that errors name.
@@ -37,22 +39,58 @@ def operands(name: str, labels: Sequence[str], *values: Any) -> list[NDArray]:
         values: the arguments; the first is not None.
 
     Returns:
-        C-contiguous arrays, not copied where they are so already.
+        C-contiguous arrays, of NumPy or of a GPU, not copied where they are so already; None for arguments
+        that are None.
 
     Raises:
-        DTypeError: the first is neither float32 nor float64, or another differs from it.
+        DTypeError: the first is neither float32 nor float64 (on a GPU: nor float16 nor bfloat16), or another
+            differs from it.
+        DeviceError: they do not lie on one device.
 
     """
-    arrays: list[Any] = [None if v is None else _readable(v, name) for v in values]
-    dtype = arrays[0].dtype
-    if dtype not in _FLOATS:
-        expected, got = f"{labels[0]} of float32 or float64", str(dtype)
-        raise DTypeError(message(name, expected, got, "convert it, as with .astype(np.float32)"))
-    for label, array in zip(labels, arrays, strict=True):
-        if array is not None and array.dtype != dtype:
-            expected = f"{label} of {dtype}, the type of {labels[0]}"
-            raise DTypeError(message(name, expected, str(array.dtype), "convert one; types are not mixed"))
+    arrays: list[Any] = [
+        v._array if type(v) is Tensor else None if v is None else _readable(v, name) for v in values
+    ]
+    first = arrays[0]
+    dtype = first.dtype  # of NumPy's element types there is one object each
+    if type(first) is not np.ndarray or (dtype is not _F32 and dtype is not _F64):
+        _check_first(name, labels, arrays)
+        if type(first) is not np.ndarray:
+            return arrays
+    for array in arrays:
+        if array is not None and (type(array) is not np.ndarray or array.dtype is not dtype):
+            _check_same(name, labels, arrays)
     return arrays
+
+
+def _check_first(name: str, labels: Sequence[str], arrays: Sequence[Any]) -> None:
+    """Check operands whose first one is not of a CPU's floats."""
+    first = arrays[0]
+    on_gpu = type(first) is not np.ndarray
+    if first.dtype not in _FLOATS and not (on_gpu and first.dtype.name in _HALVES):
+        expected, got = f"{labels[0]} of float32 or float64", str(first.dtype)
+        raise DTypeError(message(name, expected, got, "convert it, as with .astype(np.float32)"))
+    if on_gpu:
+        _check_same(name, labels, arrays)
+        from numbacnn.kernels.cuda import _driver
+
+        _driver.use(first.device)
+
+
+def _check_same(name: str, labels: Sequence[str], arrays: Sequence[Any]) -> None:
+    """Check that operands lie where the first one does, and are of its type."""
+    first = arrays[0]
+    place = device_name(first)
+    for label, array in zip(labels, arrays, strict=True):
+        if array is None:
+            continue
+        if device_name(array) != place:
+            expected = f"{label} on {place!r}, where {labels[0]} is"
+            remedy = f"move one, as by .to({place!r})"
+            raise DeviceError(message(name, expected, repr(device_name(array)), remedy))
+        if array.dtype != first.dtype:
+            expected = f"{label} of {first.dtype}, the type of {labels[0]}"
+            raise DTypeError(message(name, expected, str(array.dtype), "convert one; types are not mixed"))
 
 
 def require_shape(name: str, label: str, array: NDArray, shape: tuple[int, ...], remedy: str) -> None:
@@ -78,5 +116,10 @@ def number_within(name: str, label: str, value: float, high: float) -> float:
 
 
 def fresh(shape: tuple[int, ...], like: NDArray) -> NDArray:
-    """Memory of undefined contents from the pool, of the element type of `like`."""
-    return buffer_pool.array(shape, like.dtype)
+    """Memory of undefined contents from the pool, of the element type of `like`, where `like` lies."""
+    if type(like) is np.ndarray:
+        return buffer_pool.array(shape, like.dtype)
+    from numbacnn.kernels.cuda import memory
+
+    array: Any = like
+    return memory.empty(shape, array.dtype, array.device)  # type: ignore[return-value]

@@ -271,25 +271,26 @@ class DeviceArray:
         return self.copy()
 
 
-def empty(shape: tuple[int, ...], dtype: DTypeLike) -> DeviceArray:
-    """An array of undefined contents on the current device; nothing is checked.
+def empty(shape: tuple[int, ...], dtype: DTypeLike, device: int | None = None) -> DeviceArray:
+    """An array of undefined contents; nothing is checked.
 
     Args:
         shape: extents, none negative.
         dtype: element type.
+        device: index of the device; by default the current one.
 
     Raises:
-        DeviceError: there is no device.
+        DeviceError: there is no such device.
         DeviceMemoryError: it has not enough memory left.
 
     """
     kind = np.dtype(dtype)
-    lease = allocator().take(math.prod(shape) * kind.itemsize)
+    lease = allocator(device).take(math.prod(shape) * kind.itemsize)
     return DeviceArray(lease, lease.address, shape, kind)
 
 
-def from_numpy(array: NDArray, stream: Stream | None = None) -> DeviceArray:
-    """An array of the host's on the current device, or on that of a stream.
+def from_numpy(array: NDArray, device: int | None = None, stream: Stream | None = None) -> DeviceArray:
+    """A copy of an array of the host's on a device.
 
     The values travel through page-locked memory, and the call does not wait for them: it returns once the
     array may change. An array made by `pinned` is sent from where it lies: it must not change before the
@@ -297,13 +298,15 @@ def from_numpy(array: NDArray, stream: Stream | None = None) -> DeviceArray:
 
     Args:
         array: of any layout.
+        device: index of the device; by default that of the stream, or the current one.
         stream: which the values travel on; by default the current one. Other streams must wait for it.
 
     """
     if stream is not None:
         with stream:
-            return from_numpy(array)
+            return from_numpy(array, stream.device)
     native = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape)
-    target = empty(native.shape, native.dtype)
-    _staging.send(target.pointer, native)
+    with _driver.on(_driver.current_stream().device if device is None else device):
+        target = empty(native.shape, native.dtype)
+        _staging.send(target.pointer, native)
     return target
