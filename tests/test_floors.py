@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "numbacnn"
 FLOORS = [
     ["errors", "config", "memory", "_deferred", "_native", "_compile", "_threads", "_jit"],
     ["_sizes", "dims", "pool_dims", "receptive", "epilogue", "memory"],
-    ["kernels.reference", "kernels.cpu"],
+    ["kernels.reference", "kernels.cpu", "kernels.cuda"],
     ["tensor"],
     ["functional"],
     ["parameter", "initializers"],
