@@ -47,7 +47,9 @@ class Tensor:
             self._array = array if array.dtype in _DTYPES and array.flags.carray else _plain(array, "Tensor")
             self.device = "cpu"
         else:
-            self._array = _placed(array, None if device is None else _number(device), "Tensor")
+            number = None if device is None else _number(device)
+            found = _found(array, "Tensor", halves=number not in (None, _CPU))
+            self._array = found if number is None else _moved(found, number, "Tensor")
             self.device = device_name(self._array)
 
     @property
@@ -142,19 +144,21 @@ class Tensor:
         return self.numpy().item()
 
     def astype(self, dtype: DTypeLike) -> Tensor:
-        """A tensor of another element type; itself where it is of that type already."""
-        wanted = _known_dtype(dtype, "astype", self.device)
-        return self if wanted == self.dtype else self._copied(wanted)
+        """A tensor of another element type; itself where it is of that type already.
+
+        Raises:
+            DTypeError: an element type that no tensor has there, or on a GPU one that is no float.
+
+        """
+        array = _converted(self._array, _known_dtype(dtype, "astype", self.device))
+        return self if array is self._array else Tensor(array)
 
     def copy(self) -> Tensor:
         """A tensor with memory of its own."""
-        return self._copied(self.dtype)
-
-    def _copied(self, dtype: np.dtype) -> Tensor:
         if type(self._array) is not np.ndarray:
-            return Tensor(self._array.astype(dtype))
-        fresh = buffer_pool.array(self.shape, dtype)
-        np.copyto(fresh, self._array, casting="unsafe")
+            return Tensor(self._array.copy())
+        fresh = buffer_pool.array(self.shape, self.dtype)
+        np.copyto(fresh, self._array)
         return Tensor(fresh)
 
     def to(self, device: str) -> Tensor:
@@ -167,7 +171,7 @@ class Tensor:
         """
         if device == self.device:
             return self
-        array = _placed(self._array, _number(device), "to")
+        array = _moved(self._array, _number(device), "to")
         return self if array is self._array else Tensor(array)
 
 
@@ -193,12 +197,20 @@ def as_tensor(
         ArgumentError: x cannot be read.
 
     """
-    tensor = x if type(x) is Tensor else Tensor(_placed(x, None if device is None else _number(device), name))
-    if device is not None and device != "cpu":
-        tensor = tensor.to(device)
-    if dtype is not None:  # on the GPU, where either end is there: it has the more element types
-        tensor = tensor.astype(dtype)
-    return tensor if device is None else tensor.to(device)
+    if type(x) is Tensor and dtype is None and device is None:
+        return x
+    number = None if device is None else _number(device)
+    array = _found(x, name, halves=number not in (None, _CPU))
+    if dtype is not None:  # before it moves where it can: the CPU converts to all types, a GPU to floats
+        wanted = _known_dtype(dtype, name, device or device_name(array))
+        on_cpu = type(array) is np.ndarray
+        if array.dtype in _DTYPES and wanted in _DTYPES if on_cpu else _is_float(wanted):
+            array = _converted(array, wanted)
+    if number is not None:
+        array = _moved(array, number, name)
+    if dtype is not None:
+        array = _converted(array, wanted)
+    return x if type(x) is Tensor and array is x._array else Tensor(array)
 
 
 def empty(shape: int | Sequence[int], dtype: DTypeLike = np.float32, device: str = "cpu") -> Tensor:
@@ -268,23 +280,53 @@ def _is_device_array(x: Any) -> bool:
     return module is not None and type(x) is module.DeviceArray
 
 
-def _placed(x: Any, device: int | None, name: str) -> Any:
-    """The array of anything array-like on a device, or where it is; copied only where that is needed."""
-    if isinstance(x, Tensor):
-        x = x._array
-    if not isinstance(x, np.ndarray) and not _is_device_array(x) and _is_on_gpu(x):
-        from numbacnn.kernels.cuda import foreign
+def _is_float(dtype: np.dtype) -> bool:
+    return dtype in _FLOATS or dtype.name in _HALVES
 
-        x = foreign.from_foreign(x, name)
+
+def _found(x: Any, name: str, halves: bool = False) -> Any:
+    """The array of anything array-like where it lies, copied only where it is not what a tensor promises."""
+    if isinstance(x, Tensor):
+        return x._array
+    if isinstance(x, np.ndarray) or not (_is_device_array(x) or _is_on_gpu(x)):
+        return _plain(x, name, halves)
     if _is_device_array(x):
-        if device is None or device == x.device:
-            return x
-        return _plain(x.numpy(), name) if device == _CPU else x.to(device)
-    if device is None or device == _CPU:
-        return _plain(x, name)
+        return x
+    from numbacnn.kernels.cuda import foreign
+
+    return foreign.from_foreign(x, name)
+
+
+def _moved(array: Any, device: int, name: str) -> Any:
+    """The array on a device: itself where it is there."""
+    if type(array) is not np.ndarray:
+        if device == array.device:
+            return array
+        return _plain(array.numpy(), name) if device == _CPU else array.to(device)
+    if device == _CPU:
+        return _plain(array, name)
     from numbacnn.kernels.cuda import memory
 
-    return memory.from_numpy(_plain(x, name, halves=True), device)
+    return memory.from_numpy(array, device)
+
+
+def _converted(array: Any, dtype: np.dtype) -> Any:
+    """The array as elements of another type, where it lies: itself where they are."""
+    if array.dtype == dtype:
+        return array
+    if type(array) is np.ndarray:
+        fresh = buffer_pool.array(array.shape, dtype)
+        np.copyto(fresh, array, casting="unsafe")
+        return fresh
+    if not _is_float(dtype):
+        expected, remedy = "on a GPU, a floating-point type", "convert it on the CPU, before .to()"
+        raise DTypeError(message("astype", expected, str(dtype), remedy))
+    from numbacnn.kernels.cuda import _driver, cast, memory
+
+    with _driver.on(array.device):
+        out = memory.empty(array.shape, dtype)
+        cast.cast(array, out)
+    return out
 
 
 def _is_on_gpu(x: Any) -> bool:
