@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from numbacnn import _jit
+from numbacnn import _jit, config
 from numbacnn.dims import ConvDims
 from numbacnn.kernels import reference
 from numbacnn.kernels.cpu import conv, simd
@@ -119,6 +119,20 @@ LARGE = [
     ((2, 60, 61, 18), (1, 1, 18, 3), {}),
     ((1, 30, 40, 40), (1, 1, 40, 600), {}),
 ]
+
+
+@pytest.mark.parametrize(("winograd", "bound"), [(False, 1e-6), (True, 1.5e-5)])
+def test_gradients_over_many_pixels_lose_no_digits(winograd, bound, monkeypatch):
+    """Sums of a million terms in one chain would be ten times as far off."""
+    monkeypatch.setattr(config, "winograd", winograd)
+    dims = ConvDims.of((4, 514, 514, 16), (3, 3, 16, 16))
+    x, dy = arrays(1, dims.input_shape, dims.output_shape, dtype=np.float32)
+    got = run(conv.conv_backward_weights, dims.kernel_shape, np.float32, dims, x, dy)
+    expected = np.empty(dims.kernel_shape)
+    for i, j in np.ndindex(3, 3):
+        pixels = x[:, i : i + 512, j : j + 512].reshape(-1, 16).astype(np.float64)
+        expected[i, j] = pixels.T @ dy.reshape(-1, 16).astype(np.float64)
+    assert np.abs(got - expected).max() < bound * np.abs(expected).max()
 
 
 @pytest.mark.parametrize(("x_shape", "w_shape", "options"), LARGE)

@@ -43,7 +43,8 @@ TAIL = 4 if REGISTERS >= 32 else 2
 MIDDLE = 2 * TAIL  # the fewest rows whose sums cover the latency of the multiply-add
 UNROLL = 4
 
-# Where the sums start: at zero, at the bias, or at what the output holds (the sum goes on).
+# Where the sums start: at zero, at the bias, or at what the output holds (the sum goes on).  Sums over pixels
+# may be millions of terms long: there ADD adds what a call has summed, so that no chain of roundings is.
 ZERO, BIAS, ADD = 0, 1, 2
 
 Cells = dict[tuple[int, int], Any]
@@ -56,6 +57,9 @@ class _Tile:
         self.b, self.vector, self.rows, self.vectors = b, vector, rows, vectors
         self.cells = [(i, j) for i in range(rows) for j in range(vectors)]
         self.width = vectors * vector.count
+
+    def zeros(self) -> Cells:
+        return dict.fromkeys(self.cells, zeros(self.vector))
 
     def phis(self) -> Cells:
         return {cell: self.b.phi(self.vector) for cell in self.cells}
@@ -110,13 +114,28 @@ class _Tile:
                 for i, j in self.cells:
                     masked_store(b, values[i, j], offset(b, pointers[i], j * self.vector.count), masks[j])
 
+    def add(self, values: Cells, pointers: list, valid: Any) -> None:
+        """Add to the ``valid`` columns of the tile, whose rows are all different."""
+        b = self.b
+        with b.if_else(b.icmp_signed(">=", valid, index(self.width))) as (whole, part):
+            with whole:
+                for i, j in self.cells:
+                    address = offset(b, pointers[i], j * self.vector.count)
+                    store(b, b.fadd(values[i, j], load(b, self.vector, address)), address)
+            with part:
+                masks = self.masks(valid)
+                for i, j in self.cells:
+                    address = offset(b, pointers[i], j * self.vector.count)
+                    held = masked_load(b, self.vector, address, masks[j])
+                    masked_store(b, b.fadd(values[i, j], held), address, masks[j])
+
     def start(self, mode: Any, bias: Any, pointers: list, valid: Any) -> Cells:
-        """Return the first sums: zeros, the bias (where there may be one) in every row, or the output's."""
+        """Return the first sums: zeros, the bias in every row, or the output's."""
         b = self.b
         before, after = b.block, b.function.append_basic_block("sums")
         switch = b.switch(mode, after)
-        origins = [(dict.fromkeys(self.cells, zeros(self.vector)), before)]
-        for case in (ADD,) if bias is None else (ADD, BIAS):
+        origins = [(self.zeros(), before)]
+        for case in (ADD, BIAS):
             block = b.function.append_basic_block("start")
             switch.add_case(index(case), block)
             b.position_at_end(block)
@@ -278,14 +297,22 @@ def outer_tile(
             steps = [b.add(start, index(i)) for i in range(tile.rows)]
         else:
             steps = [b.load(offset(b, shifts, n)) for n in numbers]
-        sums = tile.start(mode, None, outputs, valid)
 
         def inputs(p: Any, u: int) -> list:
             source = offset(b, x, b.load(offset(b, offset(b, pixels, p), u)))
             return [offset(b, source, step) for step in steps]
 
-        sums, _ = _sum_loops(b, tile, sums, dy, pixel0, pixel1, inputs)
-        tile.write(sums, outputs, valid)
+        sums, _ = _sum_loops(b, tile, tile.zeros(), dy, pixel0, pixel1, inputs)
+        with b.if_else(b.icmp_signed("==", mode, index(ADD))) as (more, first_time):
+            with more:
+                if clamp:  # the last row comes twice: all is read before anything is written
+                    held = tile.read(outputs, valid)
+                    total = {cell: b.fadd(sums[cell], held[cell]) for cell in tile.cells}
+                    tile.write(total, outputs, valid)
+                else:
+                    tile.add(sums, outputs, valid)
+            with first_time:
+                tile.write(sums, outputs, valid)
         return context.get_dummy_value()
 
     return signature, codegen
