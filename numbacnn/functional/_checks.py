@@ -115,11 +115,21 @@ def number_within(name: str, label: str, value: float, high: float) -> float:
     return float(value)
 
 
-def fresh(shape: tuple[int, ...], like: NDArray) -> NDArray:
-    """Memory of undefined contents from the pool, of the element type of `like`, where `like` lies."""
+def fresh(shape: tuple[int, ...], like: NDArray, dtype: np.dtype | None = None) -> NDArray:
+    """Memory of undefined contents from the pool where `like` lies, of its element type or another."""
     if type(like) is np.ndarray:
-        return buffer_pool.array(shape, like.dtype)
+        return buffer_pool.array(shape, dtype or like.dtype)
     from numbacnn.kernels.cuda import memory
 
     array: Any = like
-    return memory.empty(shape, array.dtype, array.device)  # type: ignore[return-value]
+    return memory.empty(shape, dtype or array.dtype, array.device)  # type: ignore[return-value]
+
+
+def companion(name: str, label: str, value: Any, like: NDArray) -> Any:
+    """The array of an argument of any element type, which must lie where `like` does."""
+    array = as_tensor(value, name=name)._array
+    if device_name(array) != device_name(like):
+        place = device_name(like)
+        got, remedy = repr(device_name(array)), f"move one, as by .to({place!r})"
+        raise DeviceError(message(name, f"{label} on {place!r}, where the rest is", got, remedy))
+    return array

@@ -7,10 +7,13 @@ from typing import Literal, overload
 
 from numbacnn.dims import Ints
 from numbacnn.functional._checks import Operand, fresh, operands, require_shape
+from numbacnn.functional._twins import Twins
 from numbacnn.functional.pool import FROM_FORWARD, max_pool_gradient, max_pooled
-from numbacnn.kernels.cpu import pool as kernels
+from numbacnn.kernels.cpu import pool as _cpu
 from numbacnn.pool_dims import WindowDims
 from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 
 @overload
@@ -113,7 +116,7 @@ def adaptive_avg_pool_forward(
     (x,) = operands(name, ("the input",), x)
     dims = WindowDims.adaptive(x.shape, output_size, name)
     y = fresh(dims.output_shape, x)
-    kernels.avg_pool_forward(dims, x, y, False, 0.0)
+    kernels.on(x).avg_pool_forward(dims, x, y, False, 0.0)
     return Tensor(y)
 
 
@@ -141,7 +144,7 @@ def adaptive_avg_pool_backward(
     dims = WindowDims.adaptive(input_shape, _size_of(dy.shape, input_shape), name)
     require_shape(name, "an output gradient", dy, dims.output_shape, FROM_FORWARD)
     dx = fresh(dims.input_shape, dy)
-    kernels.avg_pool_backward(dims, dy, dx, False, 0.0)
+    kernels.on(dy).avg_pool_backward(dims, dy, dx, False, 0.0)
     return Tensor(dx)
 
 
@@ -241,5 +244,5 @@ def global_avg_pool_backward(
     dims = WindowDims.adaptive(input_shape, 1, name)
     require_shape(name, "an output gradient", dy, dims.output_shape, FROM_FORWARD)
     dx = fresh(dims.input_shape, dy)
-    kernels.avg_pool_backward(dims, dy, dx, False, 0.0)
+    kernels.on(dy).avg_pool_backward(dims, dy, dx, False, 0.0)
     return Tensor(dx)

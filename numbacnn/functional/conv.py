@@ -6,9 +6,11 @@ Inputs are ``(n, *in, c_in)`` with 1 to 3 spatial axes, kernels ``(*k, c_in / gr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,12 @@ from numbacnn.dims import ConvDims, Ints, Padding, Pairs
 from numbacnn.epilogue import Activation, ActivationLike
 from numbacnn.errors import ArgumentError, message
 from numbacnn.functional._checks import Operand, fresh, operands, require_shape
+from numbacnn.functional._twins import Twins
 from numbacnn.functional.pad import pad_backward, pad_forward
-from numbacnn.kernels.cpu import conv as kernels
+from numbacnn.kernels.cpu import conv as _cpu
 from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 _LABELS = ("the input", "the kernel", "the bias", "the scale", "the residual")
 _FROM_FORWARD = "pass the gradient by what the forward pass returned"
@@ -87,13 +92,13 @@ def conv_forward(
         require_shape(name, "a residual", residual, dims.output_shape, "it is added to the output")
     dims, pads = _padding(name, dims, padding_mode)
     if pads:
-        x = pad_forward(x, pads, mode=padding_mode, name=name).numpy()
+        x = _array(pad_forward(x, pads, mode=padding_mode, name=name))
     y = fresh(dims.output_shape, x)
     w = _turned(w) if flip else w
     if scale is None and residual is None and activation is None:
-        kernels.conv_forward(dims, x, w, b, y)
+        kernels.on(x).conv_forward(dims, x, w, b, y)
     else:
-        kernels.conv_forward_fused(dims, x, w, b, scale, residual, Activation.of(activation, name), y)
+        kernels.on(x).conv_forward_fused(dims, x, w, b, scale, residual, Activation.of(activation, name), y)
     return Tensor(y)
 
 
@@ -137,7 +142,7 @@ def conv_backward_data(
     shape = dims.input_shape
     dims, pads = _padding(name, dims, padding_mode)
     dx = fresh(dims.input_shape, dy)
-    kernels.conv_backward_data(dims, dy, _turned(w) if flip else w, dx)
+    kernels.on(dy).conv_backward_data(dims, dy, _turned(w) if flip else w, dx)
     return pad_backward(dx, shape, pads, mode=padding_mode, name=name) if pads else Tensor(dx)
 
 
@@ -180,16 +185,25 @@ def conv_backward_weights(
     require_shape(name, "an output gradient", dy, dims.output_shape, _FROM_FORWARD)
     dims, pads = _padding(name, dims, padding_mode)
     if pads:
-        x = pad_forward(x, pads, mode=padding_mode, name=name).numpy()
+        x = _array(pad_forward(x, pads, mode=padding_mode, name=name))
     dw = fresh(dims.kernel_shape, x)
-    kernels.conv_backward_weights(dims, x, dy, dw)
+    kernels.on(x).conv_backward_weights(dims, x, dy, dw)
     return Tensor(_turned(dw) if flip else dw)
 
 
-def _turned(w: NDArray) -> NDArray:
+def _array(tensor: Tensor) -> NDArray:
+    return tensor._array
+
+
+def _turned(w: Any) -> Any:
     """The kernel turned around in all spatial axes."""
-    turned = fresh(w.shape, w)
-    turned[...] = np.flip(w, tuple(range(w.ndim - 2)))
+    turned: Any = fresh(w.shape, w)
+    if type(w) is np.ndarray:
+        turned[...] = np.flip(w, tuple(range(w.ndim - 2)))
+    else:
+        from numbacnn.kernels.cuda.rows import reverse_rows
+
+        reverse_rows(w, math.prod(w.shape[:-2]), turned)
     return turned
 
 

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 
 from numbacnn.dims import ConvDims, Ints, Padding
 from numbacnn.functional._checks import Operand, fresh, operands, require_shape
-from numbacnn.kernels.cpu import conv as kernels
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import conv as _cpu
 from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 _FROM_FORWARD = "pass the gradient by what the forward pass returned"
 
@@ -68,7 +71,7 @@ def conv_transpose_forward(
     if b is not None:
         require_shape(name, "a bias", b, (dims.c_in,), "give one value per output channel")
     y = fresh(dims.input_shape, x)
-    kernels.conv_transpose_forward(dims, x, w, b, y)
+    kernels.on(x).conv_transpose_forward(dims, x, w, b, y)
     return Tensor(y)
 
 
@@ -115,7 +118,7 @@ def conv_transpose_backward_data(
     )
     require_shape(name, "an output gradient", dy, dims.input_shape, _FROM_FORWARD)
     dx = fresh(dims.output_shape, dy)
-    kernels.conv_forward(dims, dy, w, None, dx)
+    kernels.on(dy).conv_forward(dims, dy, w, None, dx)
     return Tensor(dx)
 
 
@@ -160,5 +163,5 @@ def conv_transpose_backward_weights(
     )
     require_shape(name, "an output gradient", dy, dims.input_shape, _FROM_FORWARD)
     dw = fresh(dims.kernel_shape, x)
-    kernels.conv_backward_weights(dims, dy, x, dw)
+    kernels.on(x).conv_backward_weights(dims, dy, x, dw)
     return Tensor(dw)

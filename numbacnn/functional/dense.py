@@ -6,8 +6,11 @@ from numpy.typing import NDArray
 
 from numbacnn.errors import ShapeError, message
 from numbacnn.functional._checks import Operand, fresh, operands, require_rank, require_shape
-from numbacnn.kernels.cpu import dense as kernels
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import dense as _cpu
 from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 _FLATTEN = "flatten all axes but the batch"
 
@@ -50,7 +53,7 @@ def dense_forward(
     if b is not None:
         require_shape(name, "a bias", b, w.shape[1:], "give one value per output")
     y = fresh((x.shape[0], w.shape[1]), x)
-    kernels.dense_forward(x, w, b, y)
+    kernels.on(x).dense_forward(x, w, b, y)
     return Tensor(y)
 
 
@@ -80,7 +83,7 @@ def dense_backward_data(
     shape = (dy.shape[0], w.shape[1])
     require_shape(name, "an output gradient", dy, shape, "pass one column per column of the weights")
     dx = fresh((dy.shape[0], w.shape[0]), dy)
-    kernels.dense_backward_data(dy, w, dx)
+    kernels.on(dy).dense_backward_data(dy, w, dx)
     return Tensor(dx)
 
 
@@ -111,7 +114,7 @@ def dense_backward_weights(
     require_shape(name, "an output gradient", dy, shape, "pass one row per row of the input")
     _require_positive(name, "features and outputs", (x.shape[1], dy.shape[1]))
     dw = fresh((x.shape[1], dy.shape[1]), x)
-    kernels.dense_backward_weights(x, dy, dw)
+    kernels.on(x).dense_backward_weights(x, dy, dw)
     return Tensor(dw)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numbacnn.errors import ArgumentError, DTypeError, ShapeError, message
-from numbacnn.functional._checks import Operand, fresh, number_within, operands, require_shape
-from numbacnn.kernels.cpu import elementwise as kernels
-from numbacnn.tensor import Tensor, as_tensor
+from numbacnn.functional._checks import Operand, companion, fresh, number_within, operands, require_shape
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import elementwise as _cpu
+from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 
 def relu_forward(x: Operand, *, name: str = "relu_forward") -> Tensor:
@@ -29,7 +31,7 @@ def relu_forward(x: Operand, *, name: str = "relu_forward") -> Tensor:
         DTypeError: another type than float32 and float64.
 
     """
-    return _forward(kernels.relu_forward, x, name)
+    return _forward("relu_forward", x, name)
 
 
 def relu_backward(dy: Operand, y: Operand, *, name: str = "relu_backward") -> Tensor:
@@ -48,7 +50,7 @@ def relu_backward(dy: Operand, y: Operand, *, name: str = "relu_backward") -> Te
         DTypeError: other types than float32 and float64, or a mix of them.
 
     """
-    return _backward(kernels.relu_backward, dy, y, name)
+    return _backward("relu_backward", dy, y, name)
 
 
 def leaky_relu_forward(x: Operand, *, slope: float = 0.01, name: str = "leaky_relu_forward") -> Tensor:
@@ -71,7 +73,7 @@ def leaky_relu_forward(x: Operand, *, slope: float = 0.01, name: str = "leaky_re
         section 2.
 
     """
-    return _forward(kernels.leaky_relu_forward, x, name, number_within(name, "slope", slope, math.inf))
+    return _forward("leaky_relu_forward", x, name, number_within(name, "slope", slope, math.inf))
 
 
 def leaky_relu_backward(
@@ -94,7 +96,7 @@ def leaky_relu_backward(
         ArgumentError: as `leaky_relu_forward`.
 
     """
-    return _backward(kernels.leaky_relu_backward, dy, y, name, number_within(name, "slope", slope, math.inf))
+    return _backward("leaky_relu_backward", dy, y, name, number_within(name, "slope", slope, math.inf))
 
 
 def clip_forward(
@@ -116,7 +118,7 @@ def clip_forward(
         ArgumentError: the limits are no numbers, or the wrong way round.
 
     """
-    return _forward(kernels.clip_forward, x, name, *_limits(name, low, high))
+    return _forward("clip_forward", x, name, *_limits(name, low, high))
 
 
 def clip_backward(
@@ -140,7 +142,7 @@ def clip_backward(
         ArgumentError: as `clip_forward`.
 
     """
-    return _backward(kernels.clip_backward, dy, y, name, *_limits(name, low, high))
+    return _backward("clip_backward", dy, y, name, *_limits(name, low, high))
 
 
 def silu_forward(x: Operand, *, name: str = "silu_forward") -> Tensor:
@@ -152,7 +154,7 @@ def silu_forward(x: Operand, *, name: str = "silu_forward") -> Tensor:
         Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units for Neural Network Function Approximation in
         Reinforcement Learning", Neural Networks 107, 2018, section 2.
     """
-    return _forward(kernels.silu_forward, x, name)
+    return _forward("silu_forward", x, name)
 
 
 def silu_backward(dy: Operand, x: Operand, *, name: str = "silu_backward") -> Tensor:
@@ -174,7 +176,7 @@ def silu_backward(dy: Operand, x: Operand, *, name: str = "silu_backward") -> Te
     dy, x = operands(name, ("the output gradient", "the input"), dy, x)
     require_shape(name, "an input", x, dy.shape, "pass what the forward pass was given")
     dx = fresh(dy.shape, dy)
-    kernels.silu_backward(x, dy, dx)
+    kernels.on(x).silu_backward(x, dy, dx)
     return Tensor(dx)
 
 
@@ -183,7 +185,7 @@ def sigmoid_forward(x: Operand, *, name: str = "sigmoid_forward") -> Tensor:
 
     Args, returns and raises: as `relu_forward`.
     """
-    return _forward(kernels.sigmoid_forward, x, name)
+    return _forward("sigmoid_forward", x, name)
 
 
 def sigmoid_backward(dy: Operand, y: Operand, *, name: str = "sigmoid_backward") -> Tensor:
@@ -191,7 +193,7 @@ def sigmoid_backward(dy: Operand, y: Operand, *, name: str = "sigmoid_backward")
 
     Args, returns and raises: as `relu_backward`.
     """
-    return _backward(kernels.sigmoid_backward, dy, y, name)
+    return _backward("sigmoid_backward", dy, y, name)
 
 
 def tanh_forward(x: Operand, *, name: str = "tanh_forward") -> Tensor:
@@ -199,7 +201,7 @@ def tanh_forward(x: Operand, *, name: str = "tanh_forward") -> Tensor:
 
     Args, returns and raises: as `relu_forward`.
     """
-    return _forward(kernels.tanh_forward, x, name)
+    return _forward("tanh_forward", x, name)
 
 
 def tanh_backward(dy: Operand, y: Operand, *, name: str = "tanh_backward") -> Tensor:
@@ -207,7 +209,7 @@ def tanh_backward(dy: Operand, y: Operand, *, name: str = "tanh_backward") -> Te
 
     Args, returns and raises: as `relu_backward`.
     """
-    return _backward(kernels.tanh_backward, dy, y, name)
+    return _backward("tanh_backward", dy, y, name)
 
 
 def dropout_forward(x: Operand, mask: Operand, scale: float, *, name: str = "dropout_forward") -> Tensor:
@@ -231,7 +233,7 @@ def dropout_forward(x: Operand, mask: Operand, scale: float, *, name: str = "dro
     (x,) = operands(name, ("the input",), x)
     kept = _mask(name, mask, x)
     y = fresh(x.shape, x)
-    kernels.dropout_forward(x, kept, _scale(name, scale), y)
+    kernels.on(x).dropout_forward(x, kept, _scale(name, scale), y)
     return Tensor(y)
 
 
@@ -254,7 +256,7 @@ def dropout_backward(dy: Operand, mask: Operand, scale: float, *, name: str = "d
     (dy,) = operands(name, ("the output gradient",), dy)
     kept = _mask(name, mask, dy)
     dx = fresh(dy.shape, dy)
-    kernels.dropout_backward(dy, kept, _scale(name, scale), dx)
+    kernels.on(dy).dropout_backward(dy, kept, _scale(name, scale), dx)
     return Tensor(dx)
 
 
@@ -277,7 +279,7 @@ def add(x: Operand, y: Operand, *, name: str = "add") -> Tensor:
     x, y = operands(name, ("the first term", "the second term"), x, y)
     require_shape(name, "a second term", y, x.shape, "give both terms one shape")
     out = fresh(x.shape, x)
-    kernels.add(x, y, out)
+    kernels.on(x).add(x, y, out)
     return Tensor(out)
 
 
@@ -301,22 +303,22 @@ def bias_backward(dy: Operand, *, name: str = "bias_backward") -> Tensor:
         expected = "an output gradient (..., channels) of 1 channel or more"
         raise ShapeError(message(name, expected, str(dy.shape), "check its shape; channels come last"))
     db = fresh(dy.shape[-1:], dy)
-    kernels.bias_backward(dy, db)
+    kernels.on(dy).bias_backward(dy, db)
     return Tensor(db)
 
 
-def _forward(kernel: Callable, x: Operand, name: str, *options: float) -> Tensor:
+def _forward(kernel: str, x: Operand, name: str, *options: float) -> Tensor:
     (x,) = operands(name, ("the input",), x)
     y = fresh(x.shape, x)
-    kernel(x, *options, y)
+    getattr(kernels.on(x), kernel)(x, *options, y)
     return Tensor(y)
 
 
-def _backward(kernel: Callable, dy: Operand, y: Operand, name: str, *options: float) -> Tensor:
+def _backward(kernel: str, dy: Operand, y: Operand, name: str, *options: float) -> Tensor:
     dy, y = operands(name, ("the output gradient", "the output"), dy, y)
     require_shape(name, "an output", y, dy.shape, "pass what the forward pass returned")
     dx = fresh(dy.shape, dy)
-    kernel(y, dy, *options, dx)
+    getattr(kernels.on(dy), kernel)(y, dy, *options, dx)
     return Tensor(dx)
 
 
@@ -328,7 +330,7 @@ def _limits(name: str, low: float, high: float) -> tuple[float, float]:
 
 
 def _mask(name: str, mask: Operand, like: NDArray) -> NDArray[np.uint8]:
-    array = as_tensor(mask, name=name).numpy()
+    array = companion(name, "a mask", mask, like)
     if array.dtype not in (np.uint8, np.bool_):
         raise DTypeError(message(name, "a mask of uint8 or bool", str(array.dtype), "convert the mask"))
     require_shape(name, "a mask", array, like.shape, "draw one value per element")

@@ -9,8 +9,11 @@ import numpy as np
 from numbacnn.dims import Ints, Padding, PoolDims
 from numbacnn.errors import ArgumentError, message
 from numbacnn.functional._checks import Operand, fresh, operands, require_shape
-from numbacnn.kernels.cpu import lp_pool as kernels
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import lp_pool as _cpu
 from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 _FROM_FORWARD = "pass what the forward pass returned, and the gradient by it"
 
@@ -66,7 +69,7 @@ def lp_pool_forward(
     p = _exponent(name, p)
     dims = PoolDims.of(x.shape, kernel, stride, padding, dilation, name, ceil_mode)
     y = fresh(dims.output_shape, x)
-    kernels.lp_pool_forward(dims, x, y, p)
+    kernels.on(x).lp_pool_forward(dims, x, y, p)
     return Tensor(y)
 
 
@@ -111,5 +114,5 @@ def lp_pool_backward(
     require_shape(name, "an output", y, dims.output_shape, _FROM_FORWARD)
     require_shape(name, "an output gradient", dy, dims.output_shape, _FROM_FORWARD)
     dx = fresh(dims.input_shape, x)
-    kernels.lp_pool_backward(dims, x, y, dy, dx, p)
+    kernels.on(x).lp_pool_backward(dims, x, y, dy, dx, p)
     return Tensor(dx)

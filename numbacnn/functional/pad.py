@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from numbacnn.dims import Pairs, pad_pairs, spatial_shape
 from numbacnn.errors import ArgumentError, ShapeError, message
 from numbacnn.functional._checks import Operand, fresh, operands, require_shape
-from numbacnn.kernels.cpu import pad as kernels
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import pad as _cpu
 from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 Padding = int | Sequence[int] | Sequence[tuple[int, int]]
 
@@ -51,7 +54,7 @@ def pad_forward(
         expected = "a number as value, 0 unless mode is 'constant'"
         raise ArgumentError(message(name, expected, f"{value!r} and {mode!r}", "choose one of both"))
     y = fresh(_padded(x.shape, pads), x)
-    kernels.pad_forward(x, pads, kind, float(value), y)
+    kernels.on(x).pad_forward(x, pads, kind, float(value), y)
     return Tensor(y)
 
 
@@ -86,7 +89,7 @@ def pad_backward(
     remedy = "pass the gradient by what the forward pass returned"
     require_shape(name, "an output gradient", dy, _padded(shape, pads), remedy)
     dx = fresh(shape, dy)
-    kernels.pad_backward(dy, pads, kind, dx)
+    kernels.on(dy).pad_backward(dy, pads, kind, dx)
     return Tensor(dx)
 
 

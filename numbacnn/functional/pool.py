@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from numbacnn.dims import Ints, Padding, PoolDims
 from numbacnn.errors import ArgumentError, message
 from numbacnn.functional._checks import Operand, fresh, operands, require_shape
-from numbacnn.kernels.cpu import pool as kernels
-from numbacnn.memory import buffer_pool
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import pool as _cpu
 from numbacnn.pool_dims import PoolGeometry
 from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 FROM_FORWARD = "pass what the forward pass returned, and the gradient by it"
 _INT64 = np.dtype(np.int64)
@@ -24,11 +26,11 @@ _INT64 = np.dtype(np.int64)
 def max_pooled(dims: PoolGeometry, x: NDArray, return_indices: bool) -> Tensor | tuple[Tensor, Tensor]:
     """The maxima of any windows, with their indices if asked for."""
     y = fresh(dims.output_shape, x)
-    kernels.max_pool_forward(dims, x, y)
+    kernels.on(x).max_pool_forward(dims, x, y)
     if not return_indices:
         return Tensor(y)
-    indices = buffer_pool.array(dims.output_shape, _INT64)
-    kernels.max_pool_indices(dims, x, y, indices)
+    indices = fresh(dims.output_shape, x, _INT64)
+    kernels.on(x).max_pool_indices(dims, x, y, indices)
     return Tensor(y), Tensor(indices)
 
 
@@ -37,7 +39,7 @@ def max_pool_gradient(name: str, dims: PoolGeometry, x: NDArray, y: NDArray, dy:
     require_shape(name, "an output", y, dims.output_shape, FROM_FORWARD)
     require_shape(name, "an output gradient", dy, dims.output_shape, FROM_FORWARD)
     dx = fresh(dims.input_shape, x)
-    kernels.max_pool_backward(dims, x, y, dy, dx)
+    kernels.on(x).max_pool_backward(dims, x, y, dy, dx)
     return Tensor(dx)
 
 
@@ -197,7 +199,7 @@ def avg_pool_forward(
     divisor = _divisor(name, divisor_override)
     dims = PoolDims.of(x.shape, kernel, stride, padding, dilation, name, ceil_mode)
     y = fresh(dims.output_shape, x)
-    kernels.avg_pool_forward(dims, x, y, bool(count_include_pad), divisor)
+    kernels.on(x).avg_pool_forward(dims, x, y, bool(count_include_pad), divisor)
     return Tensor(y)
 
 
@@ -241,5 +243,5 @@ def avg_pool_backward(
     dims = PoolDims.of(input_shape, kernel, stride, padding, dilation, name, ceil_mode)
     require_shape(name, "an output gradient", dy, dims.output_shape, FROM_FORWARD)
     dx = fresh(dims.input_shape, dy)
-    kernels.avg_pool_backward(dims, dy, dx, bool(count_include_pad), divisor)
+    kernels.on(dy).avg_pool_backward(dims, dy, dx, bool(count_include_pad), divisor)
     return Tensor(dx)

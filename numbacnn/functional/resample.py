@@ -11,8 +11,11 @@ from typing import Any
 from numbacnn.dims import spatial_shape
 from numbacnn.errors import ArgumentError, message
 from numbacnn.functional._checks import Operand, fresh, operands, require_shape
-from numbacnn.kernels.cpu import resample as kernels
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import resample as _cpu
 from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 Sizes = int | Sequence[int]
 Scales = float | Sequence[float]
@@ -60,7 +63,7 @@ def resize_forward(
     (x,) = operands(name, ("the input",), x)
     out_, options = _geometry(name, x.shape, size, scale, mode, align_corners, recompute_scale_factor)
     y = fresh((x.shape[0], *out_, x.shape[-1]), x)
-    kernels.resize_forward(x, *options, y)
+    kernels.on(x).resize_forward(x, *options, y)
     return Tensor(y)
 
 
@@ -100,7 +103,7 @@ def resize_backward(
     remedy = "pass the gradient by what the forward pass returned"
     require_shape(name, "an output gradient", dy, (shape[0], *out_, shape[-1]), remedy)
     dx = fresh(shape, dy)
-    kernels.resize_backward(dy, *options, dx)
+    kernels.on(dy).resize_backward(dy, *options, dx)
     return Tensor(dx)
 
 

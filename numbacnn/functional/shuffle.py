@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from numbacnn.dims import spatial_shape
 from numbacnn.errors import ArgumentError, ShapeError, message
 from numbacnn.functional._checks import Operand, fresh, operands
-from numbacnn.kernels.cpu import shuffle as kernels
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import shuffle as _cpu
 from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 Ints = int | Sequence[int]
 
@@ -38,7 +41,7 @@ def pixel_shuffle_forward(x: Operand, block: Ints, *, name: str = "pixel_shuffle
         Convolutional Neural Network", CVPR 2016, section 3.2.
 
     """
-    return _spread(kernels.pixel_shuffle_forward, x, "the input", block, name)
+    return _spread("pixel_shuffle_forward", x, "the input", block, name)
 
 
 def pixel_shuffle_backward(dy: Operand, block: Ints, *, name: str = "pixel_shuffle_backward") -> Tensor:
@@ -57,7 +60,7 @@ def pixel_shuffle_backward(dy: Operand, block: Ints, *, name: str = "pixel_shuff
         DTypeError, ArgumentError: as `pixel_shuffle_forward`.
 
     """
-    return _collect(kernels.pixel_shuffle_backward, dy, "the output gradient", block, name)
+    return _collect("pixel_shuffle_backward", dy, "the output gradient", block, name)
 
 
 def pixel_unshuffle_forward(x: Operand, block: Ints, *, name: str = "pixel_unshuffle_forward") -> Tensor:
@@ -75,7 +78,7 @@ def pixel_unshuffle_forward(x: Operand, block: Ints, *, name: str = "pixel_unshu
         ShapeError, DTypeError, ArgumentError: as `pixel_shuffle_backward`.
 
     """
-    return _collect(kernels.pixel_unshuffle_forward, x, "the input", block, name)
+    return _collect("pixel_unshuffle_forward", x, "the input", block, name)
 
 
 def pixel_unshuffle_backward(dy: Operand, block: Ints, *, name: str = "pixel_unshuffle_backward") -> Tensor:
@@ -93,10 +96,10 @@ def pixel_unshuffle_backward(dy: Operand, block: Ints, *, name: str = "pixel_uns
         ShapeError, DTypeError, ArgumentError: as `pixel_shuffle_forward`.
 
     """
-    return _spread(kernels.pixel_unshuffle_backward, dy, "the output gradient", block, name)
+    return _spread("pixel_unshuffle_backward", dy, "the output gradient", block, name)
 
 
-def _spread(kernel: Callable, x: Operand, label: str, block: Ints, name: str) -> Tensor:
+def _spread(kernel: str, x: Operand, label: str, block: Ints, name: str) -> Tensor:
     """Channels to blocks of pixels."""
     (x,) = operands(name, (label,), x)
     n, *in_, wide = spatial_shape(x.shape, name)
@@ -106,11 +109,11 @@ def _spread(kernel: Callable, x: Operand, label: str, block: Ints, name: str) ->
         expected = f"channels in multiples of {taps}, the pixels of a block {sizes}"
         raise ShapeError(message(name, expected, f"{wide} in {x.shape}", "choose another block"))
     y = fresh((n, *map(operator.mul, in_, sizes), wide // taps), x)
-    kernel(x, sizes, y)
+    getattr(kernels.on(x), kernel)(x, sizes, y)
     return Tensor(y)
 
 
-def _collect(kernel: Callable, x: Operand, label: str, block: Ints, name: str) -> Tensor:
+def _collect(kernel: str, x: Operand, label: str, block: Ints, name: str) -> Tensor:
     """Blocks of pixels to channels."""
     (x,) = operands(name, (label,), x)
     n, *fine, c = spatial_shape(x.shape, name)
@@ -119,7 +122,7 @@ def _collect(kernel: Callable, x: Operand, label: str, block: Ints, name: str) -
         expected = f"spatial sizes in multiples of the block {sizes}"
         raise ShapeError(message(name, expected, str(tuple(fine)), "choose another block, or pad or crop"))
     y = fresh((n, *map(operator.floordiv, fine, sizes), c * math.prod(sizes)), x)
-    kernel(x, sizes, y)
+    getattr(kernels.on(x), kernel)(x, sizes, y)
     return Tensor(y)
 
 

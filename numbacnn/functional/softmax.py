@@ -8,9 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbacnn.errors import DTypeError, ShapeError, TargetError, message
-from numbacnn.functional._checks import Operand, fresh, number_within, operands, require_rank, require_shape
-from numbacnn.kernels.cpu import softmax as kernels
-from numbacnn.tensor import Tensor, as_tensor
+from numbacnn.functional._checks import (
+    Operand,
+    companion,
+    fresh,
+    number_within,
+    operands,
+    require_rank,
+    require_shape,
+)
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import softmax as _cpu
+from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 _INT64 = np.dtype(np.int64)
 _SUM_TOLERANCE = 1e-3  # of target rows: far above rounding, far below a mistake
@@ -34,7 +45,7 @@ def softmax_forward(x: Operand, *, name: str = "softmax_forward") -> Tensor:
     (x,) = operands(name, ("the input",), x)
     _require_classes(name, x)
     y = fresh(x.shape, x)
-    kernels.softmax_forward(x, y)
+    kernels.on(x).softmax_forward(x, y)
     return Tensor(y)
 
 
@@ -58,7 +69,7 @@ def softmax_backward(dy: Operand, y: Operand, *, name: str = "softmax_backward")
     _require_classes(name, dy)
     require_shape(name, "an output", y, dy.shape, "pass what the forward pass returned")
     dx = fresh(dy.shape, dy)
-    kernels.softmax_backward(y, dy, dx)
+    kernels.on(dy).softmax_backward(y, dy, dx)
     return Tensor(dx)
 
 
@@ -95,7 +106,7 @@ def softmax_cross_entropy_forward(
     classes = _targets(name, target, x)
     smoothing = number_within(name, "label_smoothing", label_smoothing, 1.0)
     loss, p = fresh(x.shape[:1], x), fresh(x.shape, x)
-    kernels.softmax_cross_entropy_forward(x, classes, smoothing, loss, p)
+    kernels.on(x).softmax_cross_entropy_forward(x, classes, smoothing, loss, p)
     return Tensor(loss), Tensor(p)
 
 
@@ -127,7 +138,7 @@ def softmax_cross_entropy_backward(
     classes = _targets(name, target, p)
     smoothing = number_within(name, "label_smoothing", label_smoothing, 1.0)
     dx = fresh(p.shape, p)
-    kernels.softmax_cross_entropy_backward(p, classes, smoothing, float(scale), dx)
+    kernels.on(p).softmax_cross_entropy_backward(p, classes, smoothing, float(scale), dx)
     return Tensor(dx)
 
 
@@ -154,7 +165,7 @@ def mean_squared_error_forward(
     """
     x, target = _predictions(name, x, target)
     loss = fresh(x.shape[:1], x)
-    kernels.mean_squared_error_forward(x, target, loss)
+    kernels.on(x).mean_squared_error_forward(x, target, loss)
     return Tensor(loss)
 
 
@@ -182,7 +193,7 @@ def mean_squared_error_backward(
     """
     x, target = _predictions(name, x, target)
     dx = fresh(x.shape, x)
-    kernels.mean_squared_error_backward(x, target, float(scale), dx)
+    kernels.on(x).mean_squared_error_backward(x, target, float(scale), dx)
     return Tensor(dx)
 
 
@@ -204,7 +215,9 @@ def _targets(name: str, target: Any, scores: NDArray) -> NDArray:
     require_rank(name, "scores", scores, "(n, classes)", "flatten all axes but the batch")
     _require_classes(name, scores)
     n, k = scores.shape
-    array = as_tensor(target, name=name).numpy()
+    array = companion(name, "targets", target, scores)
+    if type(array) is not np.ndarray:
+        return _device_targets(name, array, scores)
     if array.ndim == 1:
         if array.dtype.kind not in "iu":
             raise DTypeError(message(name, "classes of integers", str(array.dtype), "convert them"))
@@ -228,3 +241,19 @@ def _targets(name: str, target: Any, scores: NDArray) -> NDArray:
         got = f"row {at}: {np.array2string(array[at], threshold=8)}"
         raise TargetError(message(name, expected, got, "normalise the targets"))
     return array
+
+
+def _device_targets(name: str, target: Any, scores: NDArray) -> Any:
+    """Targets on a GPU. Their values are not looked at, which would wait for it."""
+    n, k = scores.shape
+    if target.ndim == 1:
+        if target.dtype != _INT64:
+            remedy = "convert them before .to()"
+            raise DTypeError(message(name, "classes of int64 on a GPU", str(target.dtype), remedy))
+        require_shape(name, "classes", target, (n,), "give one class per item")
+        return target
+    require_shape(name, "targets", target, (n, k), "give one class, or one row of probabilities, per item")
+    if target.dtype != scores.dtype:
+        expected = f"probabilities of {scores.dtype}, the type of the scores"
+        raise DTypeError(message(name, expected, str(target.dtype), "convert one; types are not mixed"))
+    return target

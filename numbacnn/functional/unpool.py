@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from numbacnn.dims import Ints
 from numbacnn.errors import ArgumentError, DTypeError, ShapeError, message
-from numbacnn.functional._checks import Operand, fresh, operands, require_shape
-from numbacnn.kernels.cpu import unpool as kernels
-from numbacnn.tensor import Tensor, as_tensor
+from numbacnn.functional._checks import Operand, companion, fresh, operands, require_shape
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import unpool as _cpu
+from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 _FROM_POOLING = "pass what max_pool_forward returned with return_indices=True"
 _INT64 = np.dtype(np.int64)
@@ -38,12 +41,16 @@ def _sizes(name: str, output_size: Any, shape: tuple[int, ...]) -> tuple[int, ..
     return tuple(int(s) for s in each)
 
 
-def _indices(name: str, value: Any, pixels: int) -> NDArray:
+def _indices(name: str, value: Any, pixels: int, like: NDArray) -> Any:
     """Indices as int64; errors where they are no integers, or not from 0 to below `pixels`."""
-    array = value.numpy() if type(value) is Tensor else as_tensor(value, name=name).numpy()
+    array = companion(name, "indices", value, like)
     if array.dtype.kind not in "iu":
         expected = "indices of an integer type"
         raise DTypeError(message(name, expected, str(array.dtype), _FROM_POOLING))
+    if type(array) is not np.ndarray:  # looking at the values would wait for the GPU
+        if array.dtype != _INT64:
+            raise DTypeError(message(name, "indices of int64 on a GPU", str(array.dtype), _FROM_POOLING))
+        return array
     array = array.astype(_INT64, copy=False)
     # negative numbers are large unsigned ones: one pass
     if array.size and array.view(np.uint64).max() >= pixels:
@@ -85,10 +92,10 @@ def max_unpool_forward(
     """
     (x,) = operands(name, ("the input",), x)
     sizes = _sizes(name, output_size, x.shape)
-    indices = _indices(name, indices, prod(sizes))
-    require_shape(name, "indices", indices, x.shape, _FROM_POOLING)
+    places = _indices(name, indices, prod(sizes), x)
+    require_shape(name, "indices", places, x.shape, _FROM_POOLING)
     y = fresh((x.shape[0], *sizes, x.shape[-1]), x)
-    kernels.max_unpool_forward(x, indices, y)
+    kernels.on(x).max_unpool_forward(x, places, y)
     return Tensor(y)
 
 
@@ -115,11 +122,11 @@ def max_unpool_backward(
     """
     (dy,) = operands(name, ("the output gradient",), dy)
     sizes = _sizes(name, dy.shape[1:-1], dy.shape)
-    indices = _indices(name, indices, prod(sizes))
-    shape = indices.shape
+    places = _indices(name, indices, prod(sizes), dy)
+    shape = places.shape
     if len(shape) != dy.ndim or (shape[0], shape[-1]) != (dy.shape[0], dy.shape[-1]) or 0 in shape[1:]:
         expected = f"indices ({dy.shape[0]}, *in, {dy.shape[-1]}) with {dy.ndim - 2} spatial axes"
         raise ShapeError(message(name, expected, str(shape), _FROM_POOLING))
     dx = fresh(shape, dy)
-    kernels.max_unpool_backward(dy, indices, dx)
+    kernels.on(dy).max_unpool_backward(dy, places, dx)
     return Tensor(dx)

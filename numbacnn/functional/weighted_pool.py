@@ -10,8 +10,11 @@ import numpy as np
 from numbacnn.dims import Ints, Padding, PoolDims
 from numbacnn.errors import ArgumentError, message
 from numbacnn.functional._checks import Operand, fresh, operands, require_shape
-from numbacnn.kernels.cpu import weighted_pool as kernels
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import weighted_pool as _cpu
 from numbacnn.tensor import Tensor
+
+kernels = Twins(_cpu)
 
 _FROM_FORWARD = "pass the gradient by what the forward pass returned"
 
@@ -71,7 +74,7 @@ def gaussian_pool_forward(
     dims = PoolDims.of(x.shape, kernel, stride, padding, dilation, name, ceil_mode)
     weights = _gaussian(name, dims, sigma)
     y = fresh(dims.output_shape, x)
-    kernels.weighted_pool_forward(dims, x, y, weights)
+    kernels.on(x).weighted_pool_forward(dims, x, y, weights)
     return Tensor(y)
 
 
@@ -113,5 +116,5 @@ def gaussian_pool_backward(
     weights = _gaussian(name, dims, sigma)
     require_shape(name, "an output gradient", dy, dims.output_shape, _FROM_FORWARD)
     dx = fresh(dims.input_shape, dy)
-    kernels.weighted_pool_backward(dims, dy, dx, weights)
+    kernels.on(dy).weighted_pool_backward(dims, dy, dx, weights)
     return Tensor(dx)

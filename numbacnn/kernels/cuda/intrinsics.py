@@ -1,4 +1,4 @@
-"""The words that kernels for a GPU are written in; what they mean is in ``ptx`` and, simulated, in ``simulator``.
+"""The words that kernels for a GPU are written in; their meaning is in ``ptx``, simulated in ``simulator``.
 
 A kernel module imports its words from here.  Each stands for its meaning until a kernel is specialised, so
 that importing a kernel imports neither Numba nor a driver.

@@ -27,8 +27,9 @@ Count = int | Callable[[Constants], int]
 
 _lock = threading.RLock()
 _SCALARS: dict[str, tuple[str, Any]] = {
-    "i32": ("int32", ctypes.c_int32), "i64": ("int64", ctypes.c_int64), "u32": ("uint32", ctypes.c_uint32),
-    "u64": ("uint64", ctypes.c_uint64), "f32": ("float32", ctypes.c_float), "f64": ("float64", ctypes.c_double),
+    "i32": ("int32", ctypes.c_int32), "i64": ("int64", ctypes.c_int64),
+    "u32": ("uint32", ctypes.c_uint32), "u64": ("uint64", ctypes.c_uint64),
+    "f32": ("float32", ctypes.c_float), "f64": ("float64", ctypes.c_double),
 }  # fmt: skip
 
 
@@ -45,6 +46,7 @@ class Device:
         self.function = function
 
     def __call__(self, *arguments: Any) -> Any:
+        """Refuse: outside of kernels its words mean nothing."""
         raise TypeError(f"{self.function.__name__}() is called by kernels only")
 
 
@@ -76,7 +78,7 @@ def _used(function: Callable) -> Iterator[tuple[str, Any]]:
 @functools.cache
 def wanted(function: Callable) -> frozenset[str]:
     """The constants that a function and those that it calls are specialised by."""
-    found = set()
+    found: set[str] = set()
     for name, value in _used(function):
         if isinstance(value, Device):
             found |= wanted(value.function)
@@ -150,7 +152,8 @@ class Variant:
             arguments: device arrays, None for an array that the constants say is absent, and numbers.
 
         """
-        blocks = (grid, 1, 1) if isinstance(grid, int) else (*grid, 1, 1)[:3]
+        x, y, z = (grid, 1, 1) if isinstance(grid, int) else (*grid, 1, 1)[:3]
+        blocks = x, y, z
         assert len(arguments) == len(self.kernel.parameters), (
             f"{self.kernel.__name__}: wrong number of arguments"
         )
@@ -251,6 +254,8 @@ class Variant:
 
 class Kernel:
     """An entry point; `of` gives it its constants."""
+
+    __name__: str
 
     def __init__(
         self, function: Callable, signature: str, threads: Count, shared: Count, blocks: Count

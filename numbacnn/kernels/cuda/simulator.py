@@ -14,13 +14,14 @@ import contextlib
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ...errors import require
 
 _WARP = 32
+_Item = TypeVar("_Item")
 
 
 class SimulationError(Exception):
@@ -127,8 +128,8 @@ def descending_order() -> Iterator[None]:
         _state.descending = False
 
 
-def _order(numbers: Sequence[int]) -> Iterator[int]:
-    return reversed(numbers) if _state.descending else iter(numbers)
+def _order(items: Sequence[_Item]) -> Iterator[_Item]:
+    return reversed(items) if _state.descending else iter(items)
 
 
 def _run_alone(function: Callable, values: Sequence[Any]) -> None:
@@ -143,7 +144,7 @@ def _run_meeting(function: Callable, values: Sequence[Any]) -> None:
     _state.hub = hub = greenlet.getcurrent()
     for thread_ in _state.lanes:
         thread_.greenlet = greenlet(function, hub)
-    waiting = [(number, values) for number in range(_state.threads)]
+    waiting: list[tuple[int, Sequence[Any]]] = [(number, values) for number in range(_state.threads)]
     while waiting:
         for number, sent in _order(waiting):
             _resume(number, sent)
