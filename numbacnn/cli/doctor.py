@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _EXTRAS = ("mlxtend", "scikit-learn", "matplotlib", "pillow")
+_CUDA = ("numba-cuda", "cuda-toolkit", "cuda-bindings", "ml-dtypes")
 # The instruction sets that decide how fast the kernels can be
 _NOTABLE = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bf16", "amx-bf16", "neon", "sve")
 
@@ -30,7 +31,8 @@ def facts() -> dict[str, str]:
         "threads": f"{get_num_threads()} of {os.cpu_count()} CPUs",
         "threading layer": threading_layer(),
         "kernel cache": _cache(folder),
-        "GPU": _gpu(),
+        "cuda extra": ", ".join(f"{name} {_version(name)}" for name in _CUDA),
+        **_gpu(),
     }
 
 
@@ -72,18 +74,30 @@ def _cache(folder: Path | None) -> str:
     return f"{folder} ({len(compiled)} compiled kernels, {size / 2**20:.1f} MiB)"
 
 
-def _gpu() -> str:
-    try:
-        from numba import cuda
+def _gpu() -> dict[str, str]:
+    """The driver and the GPUs, or what is missing."""
+    from ..kernels.cuda import _driver
 
-        if cuda.is_available():
-            device = cuda.get_current_device()
-            name = device.name.decode() if isinstance(device.name, bytes) else device.name
-            major, minor = device.compute_capability
-            return f"{name}, compute capability {major}.{minor} (this version computes on the CPU)"
-        return "none that Numba can use"
+    try:
+        if _driver.simulated():
+            return {"CUDA driver": "none asked for", "GPU": "simulated on the CPU (NUMBA_ENABLE_CUDASIM)"}
+        count = _driver.device_count()
+        version = "{}.{}".format(*_driver.driver_version())
+        return {"CUDA driver": f"for CUDA {version}", "GPU": "; ".join(map(_device, range(count)))}
     except Exception as error:  # a broken driver raises what it likes, and must not hide the other facts
-        return f"not usable: {type(error).__name__}: {' '.join(str(error).split())}"
+        line = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return {"CUDA driver": "not usable", "GPU": f"not usable: {line}"}
+
+
+def _device(index: int) -> str:
+    from ..kernels.cuda import _driver
+
+    device = _driver.device(index)
+    major, minor = device.capability
+    return (
+        f"cuda:{index} {device.name}, compute capability {major}.{minor}, {device.multiprocessors} "
+        f"multiprocessors, {device.memory_bytes / 2**30:.1f} GiB"
+    )
 
 
 def doctor(arguments: argparse.Namespace) -> int:

@@ -54,7 +54,8 @@ def open_driver() -> int:
             raise RuntimeError("a driver of version 0")
         if version // 1000 < major:
             remedy = 'update the driver, or pip install "numbacnn[cuda12]" where it supports CUDA 12'
-            raise DeviceError(message("cuda", f"a driver for CUDA {major}", version_text(version), remedy))
+            got = f"one for CUDA {version // 1000}.{version % 1000 // 10}"
+            raise DeviceError(message("cuda", f"a driver for CUDA {major}", got, remedy))
         (code,) = driver.cuInit(0)
     except RuntimeError as error:
         if isinstance(error, DeviceError):
@@ -73,11 +74,6 @@ def open_driver() -> int:
             message("cuda", "an NVIDIA GPU", got, "compute on the CPU, or make the GPU visible")
         )
     return count
-
-
-def version_text(version: int) -> str:
-    """A driver's version as people write it."""
-    return f"one for CUDA {version // 1000}.{version % 1000 // 10}"
 
 
 def driver_version() -> int:

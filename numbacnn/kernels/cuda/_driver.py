@@ -102,6 +102,12 @@ def _open() -> ModuleType:
         return _state.calls
 
 
+def driver_version() -> tuple[int, int]:
+    """The newest CUDA that the driver supports."""
+    version = calls().driver_version()
+    return version // 1000, version % 1000 // 10
+
+
 def device_count() -> int:
     """How many devices there are."""
     calls()
