@@ -27,7 +27,7 @@ from .launch import ceil_div, device, kernel
 
 if TYPE_CHECKING:  # constants that kernels are specialised by
     OP = ""  # the operation
-    BINARY = False  # it reads a second array
+    BINARY = False  # it reads a second array element by element
     QUADS = 1  # vectors of four per thread
 
 THREADS = 256
@@ -82,6 +82,8 @@ def result(a, b, p, q):
         return a + b
     if OP == "difference":
         return p * (a - b)
+    if OP in ("by the scale", "by the inverse"):
+        return a * b
     if OP == "penalty":
         return b + ((p if a > real(0) else real(0)) - (p if a < real(0) else real(0)) + q * a)
     return a * p if OP == "scaled" else a
@@ -91,6 +93,11 @@ def result(a, b, p, q):
 def each(x, y, out, p, q, n):
     """``out = result(x, y)``; the last block's last vectors may be elements."""
     first = i64(block_x()) * (4 * THREADS * QUADS) + thread() * 4
+    number = real(0)
+    if OP == "by the scale":
+        number = real(load(y, 0))
+    if OP == "by the inverse":
+        number = real(load(y, 1))
     if first + (4 * THREADS * (QUADS - 1) + 4) <= n:
         a, b = local_array(4 * QUADS, real), local_array(4 * QUADS, real)
         for quad in static_range(QUADS):
@@ -103,7 +110,7 @@ def each(x, y, out, p, q, n):
                     b[4 * quad + k] = real(others[k])
             else:
                 for k in static_range(4):
-                    b[4 * quad + k] = real(0)
+                    b[4 * quad + k] = number
         for quad in static_range(QUADS):
             store4(
                 out,
@@ -120,12 +127,15 @@ def each(x, y, out, p, q, n):
             for k in static_range(4):
                 i = first + (4 * THREADS * quad + k)
                 if i < n:
-                    other = real(load(y, i)) if BINARY else real(0)
+                    other = real(load(y, i)) if BINARY else number
                     store(out, i, result(real(load(x, i)), other, p, q))
 
 
 def apply(operation: str, x: Any, y: Any, out: Any, p: float = 0.0, q: float = 0.0) -> None:
-    """``out = operation(x, y; p, q)``, element by element; y may be None, where it reads one array."""
+    """``out = operation(x, y; p, q)``, element by element.
+
+    y may be None, where the operation reads one array, or a loss scale's state.
+    """
     quads = 2 if out.dtype.itemsize == 2 else 1  # 16 bytes a thread
-    variant = each.of(OP=operation, BINARY=y is not None, QUADS=quads)
+    variant = each.of(OP=operation, BINARY=y is not None and not operation.startswith("by"), QUADS=quads)
     variant(ceil_div(out.size, 4 * THREADS * quads), x, y, out, p, q, out.size)

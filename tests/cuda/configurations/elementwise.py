@@ -18,7 +18,7 @@ def _each(operation, dtypes):
 
 
 def _columns(wide, dtypes):
-    return Configuration(reduce._column_sums.of(WIDE=wide), dtypes, registers=64)
+    return Configuration(reduce._column_sums.of(WIDE=wide), dtypes, registers=96)
 
 
 CONFIGURATIONS = {
