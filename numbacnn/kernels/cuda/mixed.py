@@ -1,8 +1,8 @@
 """Training in 16-bit floats: conversions, and a loss scale that is kept on the GPU.
 
-The loss's gradient is multiplied by a scale, so that small gradients do not vanish in 16 bits.  Gradients that
-overflow raise a flag on the GPU; then steps change nothing and the scale is halved.  No step needs the host
-to know of it::
+The loss's gradient is multiplied by a scale, so that small gradients do not vanish in 16 bits.  Gradients
+that overflow raise a flag on the GPU; then steps change nothing and the scale is halved.  No step needs the
+host to know of it::
 
     scale, flag = new_loss_scale()
     scale_up(dx, scale, dx)              # the loss's gradient
@@ -21,7 +21,22 @@ import math
 import numpy as np
 
 from .each import THREADS, apply
-from .intrinsics import abs_, block_x, f32, f64, i32, i64, load, load4, pow_, real, sqrt, static_range, store, thread
+from .intrinsics import (
+    abs_,
+    block_x,
+    f32,
+    f64,
+    i32,
+    i64,
+    load,
+    load4,
+    pow_,
+    real,
+    sqrt,
+    static_range,
+    store,
+    thread,
+)
 from .launch import ceil_div, kernel
 from .memory import DeviceArray, empty, from_numpy
 from .update import adam_factors, run
@@ -149,8 +164,8 @@ def sgd_update_mixed(
     flag: DeviceArray,  # read: where it is up nothing is written
 ) -> None:
     """`update.sgd_update` of gradients of a scaled loss."""
-    rule = "nesterov" if nesterov else "sgd"
-    run(rule, w, g, (velocity,), copy=copy, scale=state, flag=flag, rate=lr, beta1=momentum)
+    factors = {"rate": lr, "beta1": momentum}
+    run("nesterov" if nesterov else "sgd", w, g, (velocity,), factors, copy=copy, scale=state, flag=flag)
 
 
 def rmsprop_update_mixed(
@@ -166,7 +181,7 @@ def rmsprop_update_mixed(
 ) -> None:
     """`update.rmsprop_update` of gradients of a scaled loss."""
     factors = {"rate": lr, "beta2": rho, "rest2": 1.0 - rho, "eps": eps}
-    run("rmsprop", w, g, (square,), copy=copy, scale=state, flag=flag, **factors)
+    run("rmsprop", w, g, (square,), factors, copy=copy, scale=state, flag=flag)
 
 
 @kernel("steps flag factors lr:f64 beta1:f64 beta2:f64", threads=32)
@@ -194,8 +209,8 @@ def adam_update_mixed(
     state: DeviceArray,  # read
     flag: DeviceArray,  # read: where it is up nothing is written
 ) -> None:
-    """`update.adam_update` of gradients of a scaled loss; the GPU counts the steps, of which it skips some."""
+    """`update.adam_update` of gradients of a scaled loss; the GPU counts the steps that it does not skip."""
     corrections = empty((2,), np.float32)
     _count_step(1, steps, flag, corrections, lr, beta1, beta2)
-    factors = adam_factors(lr, beta1, beta2, decay)
-    run("adam", w, g, (m, v), copy=copy, scale=state, flag=flag, counted=corrections, eps=eps, **factors)
+    factors = adam_factors(lr, beta1, beta2, eps, decay)
+    run("adam", w, g, (m, v), factors, copy=copy, scale=state, flag=flag, counted=corrections)

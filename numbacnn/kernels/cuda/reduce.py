@@ -265,9 +265,7 @@ def _tiles(columns: int, most: int) -> tuple[int, int, int]:
     return tiles, width, _THREADS // width
 
 
-def _sum_columns(
-    x: DeviceArray, rows: int, columns: int, most: int, chunk: int, out: DeviceArray
-) -> None:
+def _sum_columns(x: DeviceArray, rows: int, columns: int, most: int, chunk: int, out: DeviceArray) -> None:
     tiles, width, groups = _tiles(columns, most)
     wide, span = _wide(columns), 1 << (groups - 1).bit_length()
     grid = max(1, ceil_div(rows, chunk)), tiles

@@ -1,8 +1,8 @@
 """Softmax over the last axis, cross-entropy with it, and the squared error: a group of threads per row.
 
-A group is a few lanes of a warp for few classes and a block for many; up to tens of thousands of classes a row
-is read once and stays in registers.  No exponential overflows: each row is shifted by its maximum.  Rows with
-NaN give NaN.  Of 16-bit scores the losses may be float32 arrays, which keeps their places.
+A group is a few lanes of a warp for few classes and a block for many; up to tens of thousands of classes a
+row is read once and stays in registers.  No exponential overflows: each row is shifted by its maximum.  Rows
+with NaN give NaN.  Of 16-bit scores the losses may be float32 arrays, which keeps their places.
 """
 
 from __future__ import annotations

@@ -7,12 +7,24 @@ depends on the step alone is computed in float64 on the host, but for `mixed`, w
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .each import THREADS, apply
-from .intrinsics import block_x, i64, load, load4, local_array, real, sqrt, static_range, store, store4, thread
+from .intrinsics import (
+    block_x,
+    i64,
+    load,
+    load4,
+    local_array,
+    real,
+    sqrt,
+    static_range,
+    store,
+    store4,
+    thread,
+)
 from .launch import ceil_div, device, kernel
 from .memory import DeviceArray, empty
 from .reduce import row_sums
@@ -48,9 +60,7 @@ def moved(w, g, a, b, keep, rate, root, eps, beta1, rest1, beta2, rest2):
     "rest2:real n:i64",
     threads=THREADS,
 )
-def step(
-    w, g, a, b, copy, scale, flag, factors, keep, rate, root, eps, beta1, rest1, beta2, rest2, n
-):
+def step(w, g, a, b, copy, scale, flag, factors, keep, rate, root, eps, beta1, rest1, beta2, rest2, n):
     """Four weights a thread; scale holds the loss scale and its inverse, factors the rate and the root."""
     gain = real(1)
     if SCALED:
@@ -98,12 +108,12 @@ def run(
     w: DeviceArray,
     g: DeviceArray,
     states: tuple[DeviceArray, ...],
+    factors: dict[str, float],
     *,
     copy: DeviceArray | None = None,
     scale: DeviceArray | None = None,
     flag: DeviceArray | None = None,
     counted: DeviceArray | None = None,
-    **factors: float,
 ) -> None:
     """Step by a rule; factors are `moved`'s numbers, 0 where the rule does not use them."""
     names = ("keep", "rate", "root", "eps", "beta1", "rest1", "beta2", "rest2")
@@ -126,7 +136,7 @@ def sgd_update(
 
     Source: Sutskever et al., "On the importance of initialization and momentum", ICML 2013, section 2.
     """
-    run("nesterov" if nesterov else "sgd", w, g, (velocity,), rate=lr, beta1=momentum)
+    run("nesterov" if nesterov else "sgd", w, g, (velocity,), {"rate": lr, "beta1": momentum})
 
 
 def rmsprop_update(
@@ -141,7 +151,7 @@ def rmsprop_update(
 
     Source: Tieleman and Hinton, "Neural networks for machine learning", lecture 6e, 2012.
     """
-    run("rmsprop", w, g, (square,), rate=lr, beta2=rho, rest2=1.0 - rho, eps=eps)
+    run("rmsprop", w, g, (square,), {"rate": lr, "beta2": rho, "rest2": 1.0 - rho, "eps": eps})
 
 
 def adam_update(
@@ -164,13 +174,14 @@ def adam_update(
     regularization", ICLR 2019, algorithm 2.
     """
     rate, root = lr / (1.0 - beta1**step), 1.0 / math.sqrt(1.0 - beta2**step)
-    run("adam", w, g, (m, v), rate=rate, root=root, eps=eps, **adam_factors(lr, beta1, beta2, decay))
+    factors = adam_factors(lr, beta1, beta2, eps, decay)
+    run("adam", w, g, (m, v), {**factors, "rate": rate, "root": root})
 
 
-def adam_factors(lr: float, beta1: float, beta2: float, decay: float) -> dict[str, Any]:
+def adam_factors(lr: float, beta1: float, beta2: float, eps: float, decay: float) -> dict[str, float]:
     """The numbers of Adam's rule that no step changes."""
     shares = {"beta1": beta1, "rest1": 1.0 - beta1, "beta2": beta2, "rest2": 1.0 - beta2}
-    return {"keep": 1.0 - lr * decay, **shares}
+    return {"keep": 1.0 - lr * decay, "eps": eps, **shares}
 
 
 def add_penalty(

@@ -1,4 +1,4 @@
-"""Softmax, cross-entropy and squared error: the layouts that spend the most registers, and each for float32."""
+"""Softmax, cross-entropy and squared error: each layout for float32, the largest for others."""
 
 from numbacnn.kernels.cuda import reduce, softmax
 

@@ -16,12 +16,25 @@ def _plain(rule, dtype):
 
 def _mixed(rule, short, copy=True):
     variant = update.step.of(RULE=rule, SCALED=True, COPY=copy, COUNTED=rule == "adam")
-    dtypes = "float32", short, "float32", "float32", short if copy else "float32", "float32", "int32", "float32"
+    dtypes = (
+        "float32",
+        short,
+        "float32",
+        "float32",
+        short if copy else "float32",
+        "float32",
+        "int32",
+        "float32",
+    )
     return Configuration(variant, dtypes, registers=64)
 
 
 CONFIGURATIONS = {
-    **{f"{rule}-{t}": _plain(rule, t) for rule in RULES for t in ("float32", "float64", "float16", "bfloat16")},
+    **{
+        f"{rule}-{t}": _plain(rule, t)
+        for rule in RULES
+        for t in ("float32", "float64", "float16", "bfloat16")
+    },
     **{f"{rule}-float32-{t}": _mixed(rule, t) for rule in RULES for t in ("float16", "bfloat16")},
     **{f"{rule}-float32-scaled": _mixed(rule, "float32", copy=False) for rule in RULES},
 }
