@@ -117,8 +117,14 @@ def load4(typingctx, p, i):
     def codegen(context, builder, sig, args):
         element = args[0].type.pointee
         width = element.width if isinstance(element, ir.IntType) else 64 if element == ir.DoubleType() else 32
-        vector = builder.load(vector_of(builder, args[0], args[1], 4, element), align=min(16, width // 2))
-        parts = [builder.extract_element(vector, ir.Constant(_I32, k)) for k in range(4)]
+        if p.dtype == F16:  # NVVM would make two loads of a vector of halves
+            pairs = builder.load(vector_of(builder, args[0], args[1], 2, _I32), align=8)
+            words = [builder.extract_element(pairs, ir.Constant(_I32, k // 2)) for k in range(4)]
+            shifted = [builder.lshr(word, ir.Constant(_I32, k % 2 * 16)) for k, word in enumerate(words)]
+            parts = [builder.trunc(word, _I16) for word in shifted]
+        else:
+            vector = builder.load(vector_of(builder, args[0], args[1], 4, element), align=min(16, width // 2))
+            parts = [builder.extract_element(vector, ir.Constant(_I32, k)) for k in range(4)]
         parts = [_widen(builder, p.dtype, part) for part in parts]
         return context.make_tuple(builder, sig.return_type, parts)
 

@@ -11,6 +11,7 @@ The words of ``intrinsics`` mean here what ``ptx`` makes of them on a GPU.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -144,6 +145,7 @@ def _run_meeting(function: Callable, values: Sequence[Any]) -> None:
     _state.hub = hub = greenlet.getcurrent()
     for thread_ in _state.lanes:
         thread_.greenlet = greenlet(function, hub)
+        thread_.greenlet.gr_context = contextvars.copy_context()  # in which NumPy does not warn
     waiting: list[tuple[int, Sequence[Any]]] = [(number, values) for number in range(_state.threads)]
     while waiting:
         for number, sent in _order(waiting):
