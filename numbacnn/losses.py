@@ -9,17 +9,20 @@ from numbacnn import functional
 from numbacnn.errors import ArgumentError, message
 from numbacnn.tensor import Tensor
 
+Value = float | Tensor
+"""A loss: a number, or where the predictions lie on a GPU a tensor () there; ``.item()`` waits for it."""
+
 _CROSS_ENTROPY, _SQUARED_ERROR = "softmax_cross_entropy", "mean_squared_error"
 
 
 class Loss:
     """The base: calling a loss gives its value alone."""
 
-    def value_and_gradient(self, prediction: ArrayLike, target: ArrayLike) -> tuple[float, Tensor]:
+    def value_and_gradient(self, prediction: ArrayLike, target: ArrayLike) -> tuple[Value, Tensor]:
         """The mean loss of a batch, and its gradient with respect to the prediction."""
         raise NotImplementedError
 
-    def __call__(self, prediction: ArrayLike, target: ArrayLike) -> float:
+    def __call__(self, prediction: ArrayLike, target: ArrayLike) -> Value:
         """The mean loss of a batch."""
         raise NotImplementedError
 
@@ -45,7 +48,7 @@ class SoftmaxCrossEntropy(Loss):
             raise ArgumentError(message("SoftmaxCrossEntropy", expected, got, "pass such as 0.1"))
         self.label_smoothing = float(label_smoothing)
 
-    def value_and_gradient(self, prediction: ArrayLike, target: ArrayLike) -> tuple[float, Tensor]:
+    def value_and_gradient(self, prediction: ArrayLike, target: ArrayLike) -> tuple[Value, Tensor]:
         """The mean loss of a batch, and its gradient with respect to the logits.
 
         Args:
@@ -54,7 +57,8 @@ class SoftmaxCrossEntropy(Loss):
                 logits' dtype (one-hot: or integers) that sum to 1.
 
         Returns:
-            The loss (0.0 for an empty batch), and the gradient ``(N, K)``.
+            The loss (0.0 for an empty batch; of predictions on a GPU a tensor () there), and the gradient
+            ``(N, K)``.
 
         Raises:
             ShapeError: prediction and target do not fit each other.
@@ -74,7 +78,7 @@ class SoftmaxCrossEntropy(Loss):
         )
         return _mean(loss), dx
 
-    def __call__(self, prediction: ArrayLike, target: ArrayLike) -> float:
+    def __call__(self, prediction: ArrayLike, target: ArrayLike) -> Value:
         """The mean loss of a batch; see `value_and_gradient`."""
         loss, _ = functional.softmax_cross_entropy_forward(
             prediction, target, label_smoothing=self.label_smoothing, name=_CROSS_ENTROPY
@@ -88,7 +92,7 @@ class SoftmaxCrossEntropy(Loss):
 class MeanSquaredError(Loss):
     """``loss = mean((x - target)^2)`` over all elements. The gradient is ``2 * (x - target) / size``."""
 
-    def value_and_gradient(self, prediction: ArrayLike, target: ArrayLike) -> tuple[float, Tensor]:
+    def value_and_gradient(self, prediction: ArrayLike, target: ArrayLike) -> tuple[Value, Tensor]:
         """The mean loss of a batch, and its gradient with respect to the prediction.
 
         Args:
@@ -96,7 +100,8 @@ class MeanSquaredError(Loss):
             target: of the same shape and dtype.
 
         Returns:
-            The loss (0.0 for an empty batch), and the gradient ``(N, ...)``.
+            The loss (0.0 for an empty batch; of predictions on a GPU a tensor () there), and the gradient
+            ``(N, ...)``.
 
         Raises:
             ShapeError: prediction and target differ in shape.
@@ -108,7 +113,7 @@ class MeanSquaredError(Loss):
         dx = functional.mean_squared_error_backward(prediction, target, scale=scale, name=_SQUARED_ERROR)
         return _mean(loss), dx
 
-    def __call__(self, prediction: ArrayLike, target: ArrayLike) -> float:
+    def __call__(self, prediction: ArrayLike, target: ArrayLike) -> Value:
         """The mean loss of a batch; see `value_and_gradient`."""
         return _mean(functional.mean_squared_error_forward(prediction, target, name=_SQUARED_ERROR))
 
@@ -116,6 +121,13 @@ class MeanSquaredError(Loss):
         return "MeanSquaredError()"
 
 
-def _mean(loss: Tensor) -> float:
-    """Mean in float64, where float32 would lose digits of a large batch; 0.0 of nothing."""
+def _mean(loss: Tensor) -> Value:
+    """Mean in float64, where float32 would lose digits of a large batch; 0.0 of nothing.
+
+    On a GPU the mean stays there, summed as a tree: the host need not wait for it.
+    """
+    if loss.device != "cpu":
+        from numbacnn.functional import device
+
+        return device.mean(loss)
     return float(np.mean(loss.numpy(), dtype=np.float64)) if loss.size else 0.0

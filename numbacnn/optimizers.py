@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from numbacnn.errors import ArgumentError, message
-from numbacnn.kernels.cpu import update
+from numbacnn.functional._checks import fresh, operands
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import update as _cpu
+from numbacnn.loss_scale import LossScale
 from numbacnn.parameter import Parameter, Penalty
-from numbacnn.tensor import empty
+
+_update = Twins(_cpu)
 
 
 class Optimizer:
@@ -38,7 +43,7 @@ class Optimizer:
     def lr(self, value: float) -> None:
         self._lr = _within(self, "lr", value, 0.0, math.inf)
 
-    def step(self, parameters: Iterable[Parameter]) -> None:
+    def step(self, parameters: Iterable[Parameter], scale: LossScale | None = None) -> None:
         """Update each parameter that is trainable and has a gradient.
 
         The gradient of a parameter's penalty is added on the way. Gradients stay as they are: call
@@ -46,24 +51,47 @@ class Optimizer:
 
         Args:
             parameters: usually ``model.parameters``.
+            scale: what the loss's gradient was scaled by: models that compute in 16 bits need one. Where
+                gradients overflowed, nothing changes but the scale.
+
+        Raises:
+            ArgumentError: parameters that a 16-bit copy follows are stepped without a scale.
 
         """
-        for p in parameters:
-            if p.grad is None or not p.trainable:
-                continue
+        stepped = [p for p in parameters if p.grad is not None and p.trainable]
+        if scale is not None:
+            scale.check(stepped)
+        for p in stepped:
+            w, g = operands(p.name, ("the parameter",), p.value)[0].reshape(-1), p.grad._array.reshape(-1)
             state = self._state.get(p)
-            if state is None:
-                state = self._state[p] = _State(p, self._slots)
+            if state is None or state.device != p.value.device:
+                state = self._state[p] = _State(w, p.value.device, self._slots)
             state.step += 1
-            w, g = p.value.numpy().reshape(-1), p.grad.numpy().reshape(-1)
-            self._update(w, g if p.penalty is None else _penalised(w, g, p.penalty), state)
+            if p.penalty is not None:
+                g = _penalised(w, g, p.penalty, scale)
+            if scale is not None:
+                copy = None if p.copy is None else p.copy._array.reshape(-1)
+                self._update_scaled(w, g, state, copy, scale)
+            elif p.copy is not None:
+                remedy = "pass the LossScale by which the loss's gradient was scaled"
+                raise ArgumentError(
+                    message(p.name, "a loss scale, as the model computes in 16 bits", "none", remedy)
+                )
+            else:
+                self._update(w, g, state)
+        if scale is not None:
+            scale.update()
 
     def reset(self) -> None:
         """Forget the state of all parameters, as if no step had been made."""
         self._state.clear()
 
-    def _update(self, w: np.ndarray, g: np.ndarray, state: _State) -> None:
+    def _update(self, w: Any, g: Any, state: _State) -> None:
         """Update the flat array w by the gradient g."""
+        raise NotImplementedError
+
+    def _update_scaled(self, w: Any, g: Any, state: _State, copy: Any, scale: LossScale) -> None:
+        """Update w on a GPU, and its copy in 16 bits, by the gradient of a scaled loss."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -71,11 +99,19 @@ class Optimizer:
         return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in settings.items())})"
 
 
-def _penalised(w: np.ndarray, g: np.ndarray, penalty: Penalty) -> np.ndarray:
+def _penalised(w: Any, g: Any, penalty: Penalty, scale: LossScale | None) -> Any:
     """The gradient plus the penalty's, in another buffer: each step by one gradient adds it once."""
-    total = empty(g.shape, g.dtype).numpy()
-    np.copyto(total, g)
-    update.add_penalty(w, total, penalty.l1, penalty.l2)
+    total = fresh(w.shape, w)
+    if scale is None:
+        if type(g) is np.ndarray:
+            np.copyto(total, g)
+        else:
+            total = g.copy()
+        _update.on(w).add_penalty(w, total, penalty.l1, penalty.l2)
+        return total
+    scale.down(g, total)
+    _update.on(w).add_penalty(w, total, penalty.l1, penalty.l2)
+    scale.scaled(total)
     return total
 
 
@@ -85,11 +121,21 @@ class _State:
     Counting per parameter keeps Adam's bias correction right for one that is unfrozen late.
     """
 
-    __slots__ = ("arrays", "step")
+    __slots__ = ("arrays", "device", "made", "step")
 
-    def __init__(self, parameter: Parameter, slots: int) -> None:
-        self.arrays = tuple(np.zeros(parameter.size, parameter.dtype) for _ in range(slots))
+    def __init__(self, w: Any, device: str, slots: int) -> None:
+        self.arrays = tuple(_zeros(w) for _ in range(slots))
+        self.device = device
         self.step = 0
+        self.made: Any = None  # steps that a loss scale did not skip: an int32 array on the GPU
+
+
+def _zeros(w: Any) -> Any:
+    if type(w) is np.ndarray:
+        return np.zeros(w.shape, w.dtype)
+    array: Any = fresh(w.shape, w)
+    array.fill_zero()
+    return array
 
 
 class SGD(Optimizer):
@@ -117,9 +163,13 @@ class SGD(Optimizer):
                 message("SGD", "momentum above 0 with nesterov", "0.0", "pass such as momentum=0.9")
             )
 
-    def _update(self, w: np.ndarray, g: np.ndarray, state: _State) -> None:
+    def _update(self, w: Any, g: Any, state: _State) -> None:
         (velocity,) = state.arrays
-        update.sgd_update(w, g, velocity, self.lr, self.momentum, self.nesterov)
+        _update.on(w).sgd_update(w, g, velocity, self.lr, self.momentum, self.nesterov)
+
+    def _update_scaled(self, w: Any, g: Any, state: _State, copy: Any, scale: LossScale) -> None:
+        (velocity,) = state.arrays
+        scale.sgd_update(w, g, velocity, self.lr, self.momentum, self.nesterov, copy)
 
 
 class RMSprop(Optimizer):
@@ -142,9 +192,13 @@ class RMSprop(Optimizer):
         self.rho = _within(self, "rho", rho, 0.0, 1.0)
         self.eps = _above_zero(self, "eps", eps)
 
-    def _update(self, w: np.ndarray, g: np.ndarray, state: _State) -> None:
+    def _update(self, w: Any, g: Any, state: _State) -> None:
         (square,) = state.arrays
-        update.rmsprop_update(w, g, square, self.lr, self.rho, self.eps)
+        _update.on(w).rmsprop_update(w, g, square, self.lr, self.rho, self.eps)
+
+    def _update_scaled(self, w: Any, g: Any, state: _State, copy: Any, scale: LossScale) -> None:
+        (square,) = state.arrays
+        scale.rmsprop_update(w, g, square, self.lr, self.rho, self.eps, copy)
 
 
 class Adam(Optimizer):
@@ -172,12 +226,20 @@ class Adam(Optimizer):
         self.beta2 = _within(self, "beta2", beta2, 0.0, 1.0)
         self.eps = _above_zero(self, "eps", eps)
 
-    def _update(self, w: np.ndarray, g: np.ndarray, state: _State) -> None:
-        self._adam(w, g, state, 0.0)
+    def _decay(self) -> float:
+        return 0.0
 
-    def _adam(self, w: np.ndarray, g: np.ndarray, state: _State, decay: float) -> None:
+    def _update(self, w: Any, g: Any, state: _State) -> None:
         m, v = state.arrays
-        update.adam_update(w, g, m, v, self.lr, self.beta1, self.beta2, self.eps, decay, state.step)
+        shares = self.lr, self.beta1, self.beta2, self.eps, self._decay()
+        _update.on(w).adam_update(w, g, m, v, *shares, state.step)
+
+    def _update_scaled(self, w: Any, g: Any, state: _State, copy: Any, scale: LossScale) -> None:
+        m, v = state.arrays
+        if state.made is None:
+            state.made = scale.counter()
+        shares = self.lr, self.beta1, self.beta2, self.eps, self._decay()
+        scale.adam_update(w, g, m, v, *shares, state.made, copy)
 
 
 class AdamW(Adam):
@@ -209,8 +271,8 @@ class AdamW(Adam):
         super().__init__(lr, beta1, beta2, eps)
         self.weight_decay = _within(self, "weight_decay", weight_decay, 0.0, math.inf)
 
-    def _update(self, w: np.ndarray, g: np.ndarray, state: _State) -> None:
-        self._adam(w, g, state, self.weight_decay)
+    def _decay(self) -> float:
+        return self.weight_decay
 
 
 def _within(owner: object, argument: str, value: float, low: float, high: float) -> float:

@@ -69,6 +69,7 @@ class Parameter:
 
     Attributes:
         value: the array. Optimizers write into it; assign to replace it.
+        copy: the value in the 16-bit type that a model on a GPU computes in, or None; optimizers write it too.
         grad: the gradient of the loss, of the shape of `value`; None until a backward pass adds to it.
         name: unique within a model, dotted from the outermost layer, such as ``"conv2d_1.kernel"``.
         trainable: False keeps backward passes from computing the gradient and optimizers from touching it.
@@ -76,7 +77,7 @@ class Parameter:
 
     """
 
-    __slots__ = ("grad", "name", "penalty", "trainable", "value")
+    __slots__ = ("copy", "grad", "name", "penalty", "trainable", "value")
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class Parameter:
         penalty: Penalty | None = None,
     ) -> None:
         self.value: Tensor = as_tensor(value, name=name or "parameter")
+        self.copy: Tensor | None = None
         self.grad: Tensor | None = None
         self.name = name
         self.trainable = trainable
@@ -105,6 +107,28 @@ class Parameter:
     def dtype(self) -> np.dtype[Any]:
         """Element type of the value, float32 or float64."""
         return self.value.dtype
+
+    @property
+    def operand(self) -> Tensor:
+        """What layers compute with: the copy where there is one, else the value."""
+        return self.value if self.copy is None else self.copy
+
+    def to(self, device: str, compute_dtype: np.dtype[Any] | None = None) -> None:
+        """Move the value to a device, with a copy of it where another type is to be computed in.
+
+        The gradient is forgotten: it belongs to the step that computed it.
+        """
+        self.value, self.grad = self.value.to(device), None
+        other = compute_dtype is not None and compute_dtype != self.dtype
+        self.copy = self.value.astype(compute_dtype) if other else None
+
+    def assign(self, array: np.ndarray) -> None:
+        """Overwrite the value by an array of its shape, wherever it lies."""
+        if self.value.device == "cpu":
+            np.copyto(self.value.numpy(), array, casting="same_kind")
+        else:
+            self.value = as_tensor(array, dtype=self.dtype, device=self.value.device)
+            self.copy = None if self.copy is None else self.value.astype(self.copy.dtype)
 
     def accumulate(self, dw: Tensor) -> None:
         """``grad += dw``.

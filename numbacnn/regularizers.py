@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from numbacnn.kernels.cpu import update
+from numbacnn.functional import add
+from numbacnn.functional._checks import operands
+from numbacnn.functional._twins import Twins
+from numbacnn.kernels.cpu import update as _cpu
 from numbacnn.parameter import Parameter, Penalty
+from numbacnn.tensor import Tensor
+
+_update = Twins(_cpu)
 
 
 class L1L2(Penalty):
@@ -30,21 +36,23 @@ class L2(Penalty):
         super().__init__(l2=l2)
 
 
-def penalty_value(parameters: Iterable[Parameter]) -> float:
+def penalty_value(parameters: Iterable[Parameter]) -> float | Tensor:
     """Sum of the penalties of the parameters that have one, trainable or not.
 
     Args:
         parameters: of a model.
 
     Returns:
-        What the penalties add to the loss; 0.0 where there are none.
+        What the penalties add to the loss; 0.0 where there are none. Of parameters on a GPU a tensor ().
 
     """
-    return sum(
-        (
-            update.penalty_value(p.value.numpy().reshape(-1), p.penalty.l1, p.penalty.l2)
-            for p in parameters
-            if p.penalty
-        ),
-        0.0,
-    )
+    total: float | Tensor = 0.0
+    for p in parameters:
+        if p.penalty:
+            (w,) = operands(p.name, ("the parameter",), p.value)
+            value = _update.on(w).penalty_value(w.reshape(-1), p.penalty.l1, p.penalty.l2)
+            if isinstance(value, float):
+                total += value
+            else:
+                total = add(total, Tensor(value)) if isinstance(total, Tensor) else Tensor(value)
+    return total

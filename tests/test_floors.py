@@ -18,7 +18,7 @@ FLOORS = [
     ["functional"],
     ["parameter", "initializers"],
     ["layers", "losses", "metrics"],
-    ["optimizers", "schedules", "regularizers"],
+    ["loss_scale", "optimizers", "schedules", "regularizers"],
     ["serialization", "data"],
     ["training", "models"],
     ["plotting", "cli", "__main__"],

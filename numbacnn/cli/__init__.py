@@ -59,6 +59,14 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=_number(int, 0), default=0, metavar="N", help="decides all random choices"
     )
     train.add_argument("--threads", type=_number(int, 1), metavar="N", help="threads of the kernels")
+    train.add_argument(
+        "--device", default="cpu", metavar="NAME", help="cpu (the default), cuda, or such as cuda:1"
+    )
+    train.add_argument(
+        "--compute-dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="element type of the activations; 16 bits on a GPU only",
+    )
     train.add_argument("--out", metavar="DIR", help="the run folder; by default a new one under runs/")
 
     predict = commands.add_parser("predict", help="classify image files")

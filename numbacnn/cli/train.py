@@ -142,6 +142,7 @@ def train(arguments: argparse.Namespace) -> int:
     model = lenet5(len(train_set.class_names), padding=("same", "same" if small else "valid"))
     model.metadata.update(preparation.to_metadata())
     model.build(x_train.shape[1:], arguments.seed)
+    model.to(arguments.device, arguments.compute_dtype)
     print(f"{train_set.name}: {len(train_set)} images to train, {len(test_set)} to test\n")
     print(model.summary(), flush=True)
 

@@ -105,7 +105,7 @@ def softmax_cross_entropy_forward(
     (x,) = operands(name, ("the scores",), x)
     classes = _targets(name, target, x)
     smoothing = number_within(name, "label_smoothing", label_smoothing, 1.0)
-    loss, p = fresh(x.shape[:1], x), fresh(x.shape, x)
+    loss, p = fresh(x.shape[:1], x, _loss_dtype(x)), fresh(x.shape, x)
     kernels.on(x).softmax_cross_entropy_forward(x, classes, smoothing, loss, p)
     return Tensor(loss), Tensor(p)
 
@@ -164,7 +164,7 @@ def mean_squared_error_forward(
 
     """
     x, target = _predictions(name, x, target)
-    loss = fresh(x.shape[:1], x)
+    loss = fresh(x.shape[:1], x, _loss_dtype(x))
     kernels.on(x).mean_squared_error_forward(x, target, loss)
     return Tensor(loss)
 
@@ -195,6 +195,11 @@ def mean_squared_error_backward(
     dx = fresh(x.shape, x)
     kernels.on(x).mean_squared_error_backward(x, target, float(scale), dx)
     return Tensor(dx)
+
+
+def _loss_dtype(x: NDArray) -> np.dtype:
+    """Losses of 16-bit scores are float32: they are added up."""
+    return x.dtype if x.dtype.itemsize >= 4 else np.dtype(np.float32)
 
 
 def _require_classes(name: str, x: NDArray) -> None:

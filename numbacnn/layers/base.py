@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from numbacnn.dims import ConvDims, PoolDims
-from numbacnn.errors import ArgumentError, DTypeError, ShapeError, message
+from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError, message, require
 from numbacnn.initializers import Initializer
 from numbacnn.parameter import Parameter, Penalty
 from numbacnn.tensor import Tensor, as_tensor, empty
@@ -155,6 +155,37 @@ class Layer:
         """Geometry by which an output pixel sees the input, once built; None where it sees one pixel."""
         return None
 
+    @property
+    def device(self) -> str:
+        """Where the parameters lie; ``"cpu"`` where there are none."""
+        return next((p.value.device for p in self.parameters), "cpu")
+
+    def to(self, device: str, compute_dtype: DTypeLike | None = None) -> Self:
+        """Move the parameters to a device.
+
+        Args:
+            device: ``"cpu"``, ``"cuda"`` or such as ``"cuda:1"``.
+            compute_dtype: element type of the activations and of their gradients. None: that of the
+                parameters. On a GPU float32 layers may compute in ``"float16"`` or ``"bfloat16"``: their
+                parameters stay float32, and a copy of them in that type follows each step (Micikevicius et
+                al., "Mixed Precision Training", ICLR 2018, section 3).
+
+        Returns:
+            The layer itself. Gradients, and what optimizers remember of another device, do not move.
+
+        Raises:
+            ArgumentError: the layer is not built.
+            DeviceError: there is no such device, or what it takes is missing.
+            DTypeError: it does not compute in such a type.
+
+        """
+        if not self.built:
+            raise ArgumentError(message(self.path, "a built layer", "one not yet built", "call build first"))
+        wanted = None if compute_dtype is None else _compute_dtype(self, device, compute_dtype)
+        for p in self.parameters:
+            p.to(device, wanted)
+        return self
+
     def __call__(self, x: ArrayLike) -> Tensor:
         """Predict: the output of `forward`."""
         return self.forward(x)[0]
@@ -197,7 +228,7 @@ class Layer:
                 expected = f"a shape of {named[name].shape}"
                 raise ShapeError(message(name, expected, str(array.shape), "take weights of an equal model"))
         for name, array in arrays.items():
-            np.copyto(named[name].value.numpy(), array, casting="same_kind")
+            named[name].assign(array)
 
     def __repr__(self) -> str:
         arguments = {key: value for key, value in self.config().items() if key != "name"}
@@ -240,6 +271,19 @@ class Layer:
         return self.input_shape
 
 
+def _compute_dtype(layer: Layer, device: str, given: DTypeLike) -> np.dtype[Any]:
+    """The type to compute in, or DTypeError where the parameters and the device do not allow it."""
+    if given == "bfloat16":
+        require("ml_dtypes", "cuda13", "bfloat16")
+    wanted = np.dtype(given)
+    kinds = {p.dtype for p in layer.parameters}
+    half = wanted.name in ("float16", "bfloat16") and device != "cpu" and kinds <= {np.dtype(np.float32)}
+    if half or kinds <= {wanted}:
+        return wanted
+    expected = "the parameters' type, or of float32 on a GPU float16 or bfloat16, as compute_dtype"
+    raise DTypeError(message(layer.path, expected, f"{wanted} on {device!r}", "leave it out"))
+
+
 def positive(name: str, argument: str, value: Any) -> int:
     """The value as an int of 1 or more, or ArgumentError naming the layer and the argument."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1:
@@ -273,9 +317,12 @@ def require_image(name: str, input_shape: Shape) -> None:
         )
 
 
-def checked_input(name: str, x: ArrayLike, shape: Shape, dtype: np.dtype[Any]) -> Tensor:
-    """The input as a Tensor of ``(N, *shape)`` and dtype, or an error that names the model."""
+def checked_input(name: str, x: ArrayLike, shape: Shape, dtype: np.dtype[Any], device: str = "cpu") -> Tensor:
+    """The input as a Tensor of ``(N, *shape)`` and dtype on a device, or an error that names the model."""
     x = as_tensor(x, name=name)
+    if x.device != device:
+        expected, remedy = f"an input on {device!r}, where the model is", f"move one, as by .to({device!r})"
+        raise DeviceError(message(name, expected, repr(x.device), remedy))
     if x.shape[1:] != shape or x.ndim == 0:
         expected = f"an input of shape (N, {', '.join(map(str, shape))})"
         remedy = "add a batch axis: x[None]" if x.shape == shape else "reshape or resize it, channels last"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -14,7 +14,7 @@ from numbacnn.errors import ArgumentError, DTypeError, NumericsError, message
 from numbacnn.layers.base import Layer, Shape, Training, checked_input
 from numbacnn.parameter import Parameter
 from numbacnn.receptive import ReceptiveField, receptive_field
-from numbacnn.tensor import Tensor
+from numbacnn.tensor import Tensor, as_tensor
 
 
 class Sequential(Layer):
@@ -33,6 +33,8 @@ class Sequential(Layer):
         metadata: what is kept with the model in its file, in types that JSON knows: such as the names of the
             classes, or the mean and deviation that inputs were normalised with.
         dtype: element type of inputs and parameters, from `build`.
+        compute_dtype: element type of activations: that of the parameters, or the one given to `to`. Inputs
+            may be of either type, and outputs are of this one.
 
     """
 
@@ -41,6 +43,7 @@ class Sequential(Layer):
         self.layers = list(layers)
         self.metadata: dict[str, Any] = {}
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
+        self.compute_dtype = self.dtype
         for layer in self.layers:
             if not isinstance(layer, Layer):
                 got = f"{type(layer).__name__} {layer!r}"
@@ -103,7 +106,7 @@ class Sequential(Layer):
         shape = input_shape = self._begin(input_shape)
         if not self.layers:
             raise ArgumentError(message(self.path, "at least one layer", "none", "pass a list of layers"))
-        self.dtype = np.dtype(dtype)
+        self.dtype = self.compute_dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             remedy = "pass dtype='float32' or 'float64'"
             raise DTypeError(message(self.path, "float32 or float64", str(self.dtype), remedy))
@@ -139,7 +142,7 @@ class Sequential(Layer):
             NumericsError: `config.check_finite` is on, and the input or some layer's output is not finite.
 
         """
-        y = checked_input(self.path, x, self._require_built(), self.dtype)
+        y = self._checked(x, self._require_built())
         check = config.check_finite
         if check:
             _require_finite(self.path, "input", y)
@@ -172,7 +175,7 @@ class Sequential(Layer):
             raise ArgumentError(message(self.path, "what a training forward returned", "None", remedy))
         first = 0 if input_gradient else self._first_trainable()
         check = config.check_finite
-        dx: Any = checked_input(self.path, dy, self.output_shape or (), self.dtype)
+        dx: Any = self._checked(dy, self.output_shape or ())
         if check:
             _require_finite(self.path, "gradient of the output", dx)
         for i in range(len(self.layers) - 1, first - 1, -1):
@@ -183,6 +186,26 @@ class Sequential(Layer):
                     _require_finite(p.name, "gradient", p.grad)
                 _require_finite(layer.path, "gradient of the input", dx)
         return dx if input_gradient else None
+
+    def _checked(self, x: ArrayLike, shape: Shape) -> Tensor:
+        """The tensor where the model is, in the type that it computes in."""
+        if self.compute_dtype == self.dtype:
+            return checked_input(self.path, x, shape, self.dtype, self.device)
+        x = as_tensor(x, name=self.path)
+        kind = self.compute_dtype if x.dtype == self.compute_dtype else self.dtype
+        return checked_input(self.path, x, shape, kind, self.device).astype(self.compute_dtype)
+
+    def to(self, device: str, compute_dtype: DTypeLike | None = None) -> Self:
+        """Move the parameters to a device; see `Layer.to`."""
+        super().to(device, compute_dtype)
+        self._compute_in(self.dtype if compute_dtype is None else np.dtype(compute_dtype))
+        return self
+
+    def _compute_in(self, dtype: np.dtype[Any]) -> None:
+        self.compute_dtype = dtype
+        for layer in self.layers:
+            if isinstance(layer, Sequential):
+                layer._compute_in(dtype)
 
     def _first_trainable(self) -> int:
         """Index of the first layer with something to train; one past the last where there is none."""

@@ -101,8 +101,8 @@ class Conv2D(Layer):
         """``y = conv(x, kernel) + bias``."""
         self._require_built()
         x = as_tensor(x, name=self.path)
-        bias = None if self.bias is None else self.bias.value
-        y = functional.conv_forward(x, self.kernel.value, bias, **self._geometry)
+        bias = None if self.bias is None else self.bias.operand
+        y = functional.conv_forward(x, self.kernel.operand, bias, **self._geometry)
         return y, (x if training else None)
 
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
@@ -114,7 +114,7 @@ class Conv2D(Layer):
             bias.accumulate(functional.bias_backward(dy, name=self.path))
         if not input_gradient:
             return None
-        return functional.conv_backward_data(dy, kernel.value, x.shape, **self._geometry)
+        return functional.conv_backward_data(dy, kernel.operand, x.shape, **self._geometry)
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""

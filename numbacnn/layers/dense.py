@@ -74,8 +74,8 @@ class Dense(Layer):
         """``y = x @ kernel + bias``."""
         self._require_built()
         x = as_tensor(x, name=self.path)
-        bias = None if self.bias is None else self.bias.value
-        y = functional.dense_forward(x, self.kernel.value, bias, name=self.path)
+        bias = None if self.bias is None else self.bias.operand
+        y = functional.dense_forward(x, self.kernel.operand, bias, name=self.path)
         return y, (x if training else None)
 
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
@@ -85,7 +85,7 @@ class Dense(Layer):
             kernel.accumulate(functional.dense_backward_weights(saved, dy, name=self.path))
         if bias is not None and bias.trainable:
             bias.accumulate(functional.bias_backward(dy, name=self.path))
-        return functional.dense_backward_data(dy, kernel.value, name=self.path) if input_gradient else None
+        return functional.dense_backward_data(dy, kernel.operand, name=self.path) if input_gradient else None
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -17,10 +17,11 @@ class Dropout(Layer):
     """``y = x * mask / (1 - rate)``, ``mask ~ Bernoulli(1 - rate)`` in training; ``y = x`` when predicting.
 
     The randomness comes from the generator given to ``forward(x, training=generator)`` and from nowhere else:
-    one float32 draw an element, in row-major order, on the calling thread. A generator in the same state
-    therefore gives the same bits, whatever the number of kernel threads, and the layer holds no state. `fit`
-    makes its generators from its seed and hands them to every step. ``training=True`` brings no generator and
-    is refused, since such a mask could not be reproduced.
+    one float32 draw an element, in row-major order, on the calling thread; on a GPU one integer a mask, which
+    seeds a generator there (Philox4x32-10), so that its masks differ from the CPU's. A generator in the same
+    state therefore gives the same bits, whatever the number of kernel threads, and the layer holds no state.
+    `fit` makes its generators from its seed and hands them to every step. ``training=True`` brings no
+    generator and is refused, since such a mask could not be reproduced.
 
     Args:
         rate: share of the elements set to zero, in [0, 1). 0 makes the layer the identity.
@@ -53,9 +54,15 @@ class Dropout(Layer):
         if not isinstance(training, np.random.Generator):
             remedy = "pass training=numpy.random.default_rng(seed), one generator for the whole run"
             raise ArgumentError(message(self.path, "a random generator to train", repr(training), remedy))
-        draws, mask = empty(x.shape, np.float32), empty(x.shape, np.uint8)
-        training.random(dtype=np.float32, out=draws.numpy())
-        np.greater_equal(draws.numpy(), np.float32(self.rate), out=mask.numpy().view(np.bool_))
+        mask = empty(x.shape, np.uint8, x.device)
+        if x.device == "cpu":
+            draws = empty(x.shape, np.float32).numpy()
+            training.random(dtype=np.float32, out=draws)
+            np.greater_equal(draws, np.float32(self.rate), out=mask.numpy().view(np.bool_))
+        else:
+            from numbacnn.functional.device import dropout_mask
+
+            dropout_mask(int(training.integers(1 << 63)), self.rate, mask)
         return functional.dropout_forward(x, mask, 1.0 / (1.0 - self.rate), name=self.path), mask
 
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:

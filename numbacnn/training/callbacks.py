@@ -14,6 +14,7 @@ from .history import History
 if TYPE_CHECKING:
     from ..data.loader import Batches
     from ..layers import Layer
+    from ..loss_scale import LossScale
 
 
 @dataclass
@@ -25,11 +26,13 @@ class Run:
         optimizer: steps it.
         batches: the training data.
         epochs: how many are wanted.
+        scale: of the loss, where the model computes in 16 bits, else None.
         history: a row for each finished epoch.
         epoch: the running epoch, from 0.
         step: optimizer steps taken since the training began.
         seen: samples of the running epoch that were stepped over.
-        loss: the running epoch's mean loss so far.
+        loss: the running epoch's mean loss so far. On a GPU it lags some steps behind, as does the accuracy, until
+            the epoch ends: no step waits for the GPU.
         accuracy: its share of right answers so far, 0..1, or None where there are no classes.
         stop: set it, and the training ends after this step.
 
@@ -39,6 +42,7 @@ class Run:
     optimizer: Any
     batches: Batches
     epochs: int
+    scale: LossScale | None = None
     history: History = field(default_factory=History)
     epoch: int = 0
     step: int = 0

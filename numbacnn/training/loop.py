@@ -12,16 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .. import metrics
 from ..data.dataset import check_labels
 from ..data.loader import Batches, Transform
 from ..errors import ArgumentError, DTypeError, NumericsError, ShapeError, message
 from ..layers import Layer
+from ..loss_scale import LossScale
 from ..losses import MeanSquaredError, SoftmaxCrossEntropy
 from ..optimizers import Adam
 from ..regularizers import penalty_value
+from ..tensor import Tensor
 from .callbacks import Callback, ProgressBar, Run
 from .history import History
+from .staging import staged
+from .tally import Tally
 
 # Streams of random numbers that one seed feeds, kept apart so that none depends on how much another draws
 _INITIAL_VALUES, _ORDER, _LAYERS = 0, 1, 2
@@ -53,7 +56,9 @@ def fit(
     Ctrl-C breaks off at once.
 
     Args:
-        model: a layer or container; built for ``x.shape[1:]`` if it is not built.
+        model: a layer or container; built for ``x.shape[1:]`` if it is not built. Trained where it is: on a
+            GPU after ``model.to("cuda")``, to which each batch is sent while the one before is computed. One that
+            computes in 16 bits is trained with a `LossScale`.
         x: (N, ...) float32 or float64 inputs, as the model's parameters; finite.
         y: (N,) integer class labels, or an (N, ...) array of x's dtype: class probabilities or values.
         loss: has ``value_and_gradient(prediction, target)``. By default SoftmaxCrossEntropy for integer
@@ -89,7 +94,7 @@ def fit(
     if validation_data is not None:
         validation = _arrays("validation_data", *validation_data)
         _check_targets("validation_data", model, validation[1], loss)
-    run = Run(model, Adam() if optimizer is None else optimizer, batches, epochs)
+    run = Run(model, Adam() if optimizer is None else optimizer, batches, epochs, scale=_scale_for(model))
     listeners = [*([ProgressBar()] if verbose else []), *callbacks]
     with _deferred_interrupt(run):
         _train(run, loss, schedule, validation, listeners, seed)
@@ -135,44 +140,61 @@ def _epoch(
 ) -> bool:
     """Train for one epoch; tell whether it came to its end."""
     rng = np.random.default_rng([seed, _LAYERS, run.epoch])
-    losses = correct = 0.0
-    run.seen, run.loss, run.accuracy = 0, 0.0, None
-    for x, y in run.batches.epoch(run.epoch):
-        if schedule is not None:
-            run.optimizer.lr = float(schedule(run.step))
-        prediction, value = _step(run.model, x, y, loss, run.optimizer, rng)
+    first = run.step
+
+    def report(number: int, value: float) -> None:
         if not np.isfinite(value):
             raise NumericsError(
                 message(
                     "fit",
                     "a finite loss",
-                    f"{value} in epoch {run.epoch + 1}, step {run.step + 1}",
+                    f"{value} in epoch {run.epoch + 1}, step {first + number}",
                     "lower the learning rate; NUMBACNN_CHECK_FINITE=1 names the first layer concerned",
                 )
             )
-        run.step, run.seen = run.step + 1, run.seen + len(x)
-        losses += value * len(x)
-        run.loss = losses / run.seen
-        if _has_classes(y, loss):
-            correct += metrics.accuracy(prediction, y) * len(x)
-            run.accuracy = correct / run.seen
+
+    tally = Tally(_has_classes(run.batches.y, loss), report)
+    run.seen, run.loss, run.accuracy = 0, 0.0, None
+    for x, y in staged(run.batches.epoch(run.epoch), run.model.device):
+        if schedule is not None:
+            run.optimizer.lr = float(schedule(run.step))
+        prediction, *terms = _step(run.model, x, y, loss, run.optimizer, rng, run.scale)
+        run.step += 1
+        tally.add(prediction, y, *terms)
+        run.seen, run.loss, run.accuracy = tally.seen, tally.loss, tally.accuracy
         _tell(listeners, "batch_end", run)
         if run.stop and run.seen < run.batches.samples:
             return False
+    tally.finish()
+    run.loss, run.accuracy = tally.loss, tally.accuracy
     return True
 
 
 def _step(
-    model: Layer, x: np.ndarray, y: np.ndarray, loss: Any, optimizer: Any, rng: np.random.Generator
-) -> tuple[Any, float]:
-    """One step; its buffers are free for the next one when it returns."""
+    model: Layer, x: Any, y: Any, loss: Any, optimizer: Any, rng: np.random.Generator, scale: LossScale | None
+) -> tuple[Any, Any, Any]:
+    """One step: the predictions, the loss and the penalties.
+
+    Its buffers are free for the next one when it returns.
+    """
     prediction, saved = model.forward(x, training=rng)
     value, gradient = loss.value_and_gradient(prediction, y)
-    value += penalty_value(model.parameters)  # its gradient is the optimizer's to add
+    penalty = penalty_value(model.parameters)  # its gradient is the optimizer's to add
     model.zero_grad()
-    model.backward(gradient, saved)
-    optimizer.step(model.parameters)
-    return prediction, value
+    model.backward(gradient if scale is None else scale.up(gradient), saved)
+    if scale is None:
+        optimizer.step(model.parameters)
+    else:
+        optimizer.step(model.parameters, scale)
+    return prediction, value, penalty
+
+
+def _scale_for(model: Layer) -> LossScale | None:
+    """The loss scale of a model that computes in 16 bits."""
+    name = getattr(model, "compute_dtype", np.dtype(np.float32)).name
+    if name == "float16":
+        return LossScale(model.device)
+    return LossScale(model.device, 1.0, dynamic=False) if name == "bfloat16" else None
 
 
 def evaluate(
@@ -198,15 +220,16 @@ def evaluate(
     inputs, targets = _arrays("evaluate", x, y)
     loss = _loss_for(targets) if loss is None else loss
     _check_targets("evaluate", model, targets, loss)
-    total = correct = 0.0
-    for batch, target in Batches(inputs, targets, batch_size, shuffle=False).epoch(0):
+    tally = Tally(_has_classes(targets, loss))
+    batches = Batches(inputs, targets, batch_size, shuffle=False)
+    for batch, target in staged(batches.epoch(0), model.device):
         prediction = model(batch)
-        total += loss(prediction, target) * len(batch)
-        if _has_classes(targets, loss):
-            correct += metrics.accuracy(prediction, target) * len(batch)
-    results = {"loss": total / len(inputs) + penalty_value(model.parameters)}
-    if _has_classes(targets, loss):
-        results["accuracy"] = correct / len(inputs)
+        tally.add(prediction, target, loss(prediction, target))
+    tally.finish()
+    penalty = penalty_value(model.parameters)
+    results = {"loss": tally.loss + (penalty.item() if isinstance(penalty, Tensor) else penalty)}
+    if tally.accuracy is not None:
+        results["accuracy"] = tally.accuracy
     return results
 
 
@@ -229,8 +252,15 @@ def predict(model: Layer, x: ArrayLike, *, batch_size: int = 256) -> np.ndarray:
     batch_size, inputs = _integer("batch_size", batch_size, 1), np.asarray(x)
     # An empty batch goes through like any other: it has an output shape too
     starts = range(0, max(1, len(inputs)), batch_size)
-    first, *others = (model(np.ascontiguousarray(inputs[i : i + batch_size])).numpy() for i in starts)
+    parts = (np.ascontiguousarray(inputs[i : i + batch_size]) for i in starts)
+    sent = staged(((part, part[:0]) for part in parts), model.device)
+    first, *others = (_on_host(model(part), inputs.dtype) for part, _ in sent)
     return np.concatenate([first, *others]) if others else first.copy()
+
+
+def _on_host(prediction: Tensor, dtype: np.dtype[Any]) -> np.ndarray:
+    """The predictions as an array; those in 16 bits in the inputs' type."""
+    return (prediction if prediction.dtype.itemsize > 2 else prediction.astype(dtype)).numpy()
 
 
 def _tell(listeners: list[Callback], event: str, run: Run) -> None:

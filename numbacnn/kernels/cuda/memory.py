@@ -19,10 +19,10 @@ from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError, 
 
 from . import _driver, _staging
 from ._allocator import Allocator, Lease, allocator
-from ._driver import Stream
+from ._driver import Event, Stream
 from ._staging import pinned
 
-__all__ = ["Allocator", "DeviceArray", "allocator", "empty", "from_numpy", "pinned"]
+__all__ = ["Allocator", "DeviceArray", "allocator", "empty", "from_numpy", "pinned", "read_into"]
 
 _BYTE = np.dtype(np.uint8)
 
@@ -310,3 +310,16 @@ def from_numpy(array: NDArray, device: int | None = None, stream: Stream | None 
         target = empty(native.shape, native.dtype)
         _staging.send(target.pointer, native)
     return target
+
+
+def read_into(array: DeviceArray, host: NDArray) -> Event:
+    """Copy to an array made by `pinned` of the same size, once the current stream has come so far.
+
+    Returns:
+        What is done when the values are there.
+
+    """
+    with _driver.on(array.device):
+        stream = _driver.current_stream()
+        _driver.calls().copy(host.ctypes.data, array.pointer, array.nbytes, stream.handle)
+        return stream.record()

@@ -1,0 +1,72 @@
+"""What training on a GPU needs beside the operations: results that stay there, so that no step waits."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from numbacnn.functional._checks import fresh, require_shape
+from numbacnn.functional.softmax import _targets
+from numbacnn.kernels.cuda import _driver, memory, metrics, random, reduce
+from numbacnn.tensor import Tensor
+
+
+def dropout_mask(seed: int, rate: float, mask: Tensor) -> None:
+    """Write 0 with the probability rate, else 1, to a uint8 mask on a GPU: a function of the seed alone."""
+    array = mask._array
+    with _driver.on(array.device):
+        random.dropout_mask(seed, 0, rate, array)
+
+
+def mean(x: Tensor) -> Tensor:
+    """The mean of a tensor on a GPU: a tensor () of float32, or float64 for float64; 0 of nothing."""
+    array = x._array
+    with _driver.on(array.device):
+        kind = np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
+        total: Any = fresh((), array, kind)
+        if array.size:
+            reduce.total(array, 1.0 / array.size, total)
+        else:
+            total.fill_zero()
+    return Tensor(total)
+
+
+def correct_count(prediction: Tensor, target: Tensor, count: Tensor, name: str = "accuracy") -> None:
+    """Add to an int64 tensor () on a GPU the number of rows whose largest score is their target's."""
+    scores: Any = prediction._array
+    with _driver.on(scores.device):
+        classes: Any = _targets(name, target, scores)
+        require_shape(name, "a count", count._array, (), "pass a tensor of shape ()")
+        metrics.correct_count(scores, classes, count._array)
+
+
+class Readings:
+    """Numbers on their way from a GPU: each is read when it is there, in the order of `put`."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Any, Any, Any]] = deque()
+
+    def put(self, what: Any, *values: Tensor) -> None:
+        """Send the values of tensors () to the host; `what` comes back with them."""
+        arrays = []
+        for value in values:
+            array = value._array
+            with _driver.on(array.device):
+                host = memory.pinned((), array.dtype)
+                arrays.append((host, memory.read_into(array, host)))
+        self._waiting.append((what, arrays, values))
+
+    def ready(self, wait: bool = False) -> list[tuple[Any, list[float]]]:
+        """What has arrived since: pairs of `what` and the values. With `wait`, all that was put."""
+        found = []
+        while self._waiting:
+            what, arrays, _ = self._waiting[0]
+            if not wait and not all(event.done() for _, event in arrays):
+                break
+            for _, event in arrays:
+                event.synchronize()
+            found.append((what, [host.item() for host, _ in arrays]))
+            self._waiting.popleft()
+        return found
