@@ -394,7 +394,8 @@ def test_doctor_tells_what_a_report_needs(capsys):
     assert lines["threads"].startswith(f"{get_num_threads()} of")
     assert lines["threading layer"] in ("omp", "tbb", "workqueue")
     assert lines["kernel cache"]
-    assert lines["GPU"]
+    assert lines["CUDA driver"] and lines["GPU"]
+    assert "cuda-bindings" in lines["cuda extra"]
     assert lines["CPU"]
 
 

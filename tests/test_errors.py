@@ -12,6 +12,8 @@ from numbacnn.config import Config, config
         (errors.ShapeError, ValueError),
         (errors.DTypeError, TypeError),
         (errors.DeviceError, RuntimeError),
+        (errors.DeviceMemoryError, MemoryError),
+        (errors.DeviceMemoryError, errors.DeviceError),
         (errors.ArgumentError, ValueError),
         (errors.TargetError, ValueError),
         (errors.NumericsError, ArithmeticError),
@@ -65,6 +67,13 @@ def test_pool_limit_starts_from_the_environment(monkeypatch):
     assert Config().pool_limit_bytes == 12345
     monkeypatch.delenv("NUMBACNN_POOL_LIMIT_BYTES")
     assert 0 < Config().pool_limit_bytes <= 4 << 30
+
+
+def test_device_limit_starts_from_the_environment(monkeypatch):
+    monkeypatch.setenv("NUMBACNN_DEVICE_LIMIT_BYTES", "12345")
+    assert Config().device_limit_bytes == 12345
+    monkeypatch.delenv("NUMBACNN_DEVICE_LIMIT_BYTES")
+    assert Config().device_limit_bytes is None
 
 
 def test_settings_have_no_misspelt_fields():

@@ -87,6 +87,9 @@ def test_other_element_types_are_refused(dtype):
         as_tensor(np.zeros(3, dtype), name="images")
     with pytest.raises(DTypeError, match="Tensor: expected"):
         Tensor(np.zeros(3, dtype))
+    if dtype is np.float16:
+        with pytest.raises(DTypeError, match=r"only GPUs take it: device=\"cuda\""):
+            as_tensor(np.zeros(3, dtype))
     for convert in (lambda: empty(3, dtype), lambda: Tensor(np.zeros(3)).astype(dtype)):
         with pytest.raises(DTypeError, match="integers or booleans"):
             convert()
@@ -97,13 +100,26 @@ def test_ragged_lists_are_refused():
         as_tensor([[1], [1, 2]], name="labels")
 
 
-def test_other_devices_are_refused():
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:-1", "CUDA", "cpu:0", 0, ("cuda", 0)])
+def test_other_devices_are_refused(device):
     array = np.zeros(3)
-    for attempt in (lambda: Tensor(array, "cuda"), lambda: Tensor(array).to("cuda:0")):
-        with pytest.raises(DeviceError, match="device: expected 'cpu', got 'cuda"):
+    for attempt in (
+        lambda: Tensor(array, device),
+        lambda: Tensor(array).to(device),
+        lambda: as_tensor(array, device=device),
+        lambda: empty(3, device=device),
+    ):
+        with pytest.raises(DeviceError, match="device: expected 'cpu', 'cuda' or 'cuda:1', got"):
             attempt()
-    tensor = Tensor(array)
+
+
+def test_the_cpu_is_a_device():
+    tensor = Tensor(np.zeros(3), "cpu")
     assert tensor.to("cpu") is tensor
+    assert as_tensor(tensor, device="cpu") is tensor
+    assert as_tensor(tensor, np.int32, device="cpu").dtype == np.int32
+    assert empty(3, device="cpu").device == "cpu"
+    assert not hasattr(tensor, "__cuda_array_interface__")
 
 
 class Exporter:
@@ -129,9 +145,9 @@ def test_dlpack_is_read_without_copying():
         assert np.shares_memory(tensor.numpy(), exporter.array)
 
 
-def test_dlpack_of_a_gpu_is_refused():
-    with pytest.raises(DeviceError, match="DLPack device 2 from Exporter; copy it to the CPU"):
-        as_tensor(Exporter(2))
+def test_dlpack_of_other_devices_is_refused():
+    with pytest.raises(DeviceError, match="CPU or an NVIDIA GPU, got DLPack device 8 from Exporter; copy it"):
+        as_tensor(Exporter(8))
 
 
 def test_dlpack_that_its_owner_refuses_is_reported():

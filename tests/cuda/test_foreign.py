@@ -45,7 +45,7 @@ class Other:
         self.streams = []
 
     def __dlpack_device__(self):
-        return 2, self.array.device
+        return self.array.__dlpack_device__()
 
     def __dlpack__(self, stream=None, **options):
         if self.old and options:

@@ -9,7 +9,7 @@ import pytest
 from numbacnn.cli.doctor import facts
 from numbacnn.errors import DeviceError, DeviceMemoryError
 from numbacnn.kernels.cuda import _allocator, _cuda_driver, _driver, _staging, memory
-from numbacnn.tensor import Tensor
+from numbacnn.tensor import Tensor, as_tensor
 
 
 class CUresult(enum.IntEnum):
@@ -200,3 +200,17 @@ def test_doctor_tells_of_the_simulator(monkeypatch):
     monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
     assert "simulated" in facts()["GPU"]
     assert "numba-cuda" in facts()["cuda extra"] and "ml-dtypes" in facts()["cuda extra"]
+
+
+def test_another_librarys_array_names_what_is_missing(no_simulator):
+    class OnGPU:
+        def __dlpack_device__(self):
+            return (2, 0)
+
+        def __dlpack__(self, **options):
+            raise AssertionError("must not be called")
+
+    for name in ("cuda", "cuda.bindings"):
+        no_simulator.setitem(sys.modules, name, None)
+    with pytest.raises(DeviceError, match=r"numbacnn\[cuda13\]"):
+        as_tensor(OnGPU())

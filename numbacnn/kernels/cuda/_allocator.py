@@ -15,6 +15,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from numbacnn.config import config
@@ -78,7 +79,8 @@ class ForeignLease(Lease):
         release = self.release or deque((self.owner,)).clear  # which lets the owner go
         self.allocator._returned.append((0, 0, self.stream, {self.stream, *self.others}, release))
         if not sys.is_finalizing():
-            self.allocator._settle_if_free()
+            with suppress(DeviceError):  # in a forked child, which has no part in its parent's GPU
+                self.allocator._settle_if_free()
 
 
 class Allocator:
@@ -245,7 +247,11 @@ def _addresses(bins: dict[int, dict[int, list[tuple[int, Event | None]]]]) -> It
 
 def _recorded(streams: set[Stream]) -> list[Event]:
     """An event at the present point of each stream."""
-    return [stream.record() for stream in streams]
+    try:
+        return [stream.record() for stream in streams]
+    except DeviceError:  # another library's stream that is no more: wait for all work instead
+        _driver.synchronize()
+        return []
 
 
 class PinnedLease:

@@ -325,14 +325,17 @@ class Event:
 
     def done(self) -> bool:
         """Whether the marked point is reached."""
+        current_stream()  # which makes the driver usable in this thread
         return calls().event_done(self.handle)
 
     def synchronize(self) -> None:
         """Return when the marked point is reached."""
+        current_stream()
         calls().synchronize_event(self.handle)
 
     def elapsed_ms(self, since: Event) -> float:
         """Milliseconds from another event to this one; both were made with ``timing=True`` and are done."""
+        current_stream()
         return calls().elapsed_ms(since.handle, self.handle)
 
 
