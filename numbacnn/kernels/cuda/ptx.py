@@ -1,4 +1,4 @@
-"""What the words of ``intrinsics`` mean on a GPU: the one file that writes PTX and LLVM for it.
+"""What the words of ``intrinsics`` mean on a GPU: with ``ptx_mma`` the one place that writes PTX and LLVM.
 
 Imported only where a kernel is compiled: it needs numba-cuda.  Its twin for machines without is
 ``simulator``.  Arrays are bare pointers; float16 and bfloat16 arrays are pointers to 16-bit integers, told
@@ -257,3 +257,23 @@ shuffle_xor, shuffle_down = _shuffle(cuda.shfl_xor_sync), _shuffle(cuda.shfl_dow
 sync, sync_warp = cuda.syncthreads, cuda.syncwarp
 exp, log, sqrt, tanh, pow_, abs_ = math.exp, math.log, math.sqrt, math.tanh, math.pow, abs
 static_range = range
+
+from .ptx_mma import (  # noqa: E402, the words of matrix products; that file needs this one's
+    bits,
+    copy_async,
+    copy_commit,
+    copy_wait,
+    div64,
+    dynamic_like,
+    fill_zero,
+    load2,
+    matrix4,
+    matrix4_turned,
+    mma_bf16,
+    mma_f16,
+    mma_tf32,
+    mul_high,
+    outer,
+    round_tf32,
+    store2,
+)
