@@ -34,7 +34,7 @@ from .intrinsics import (
     u32,
 )
 from .job import Job, variant
-from .launch import ceil_div, kernel
+from .launch import Variant, ceil_div, kernel
 from .plan import CLASS, HEADER, INPUT, PITCH_Y, TAP, TILES_M
 from .tile import beside, finished, outputs, place
 
@@ -144,6 +144,27 @@ def is_depthwise(dims: ConvDims) -> bool:
     return dims.groups == dims.c_in and dims.c_out <= 4 * dims.c_in
 
 
+def depthwise_variant(
+    vector: int, many: tuple[int, int], finish: tuple[tuple[str, Any], ...], wide: bool = False
+) -> Variant:
+    """The kernel of the forward pass and the data gradient.
+
+    Args:
+        vector: channels of a thread.
+        many: outputs that an input channel spreads to, and inputs that an output channel gathers.
+        finish: from ``tile.flags``.
+        wide: positions need 64 bits.
+
+    """
+    constants = {"VECTOR": vector, "WIDE": wide, "SPREAD": many[0], "GATHER": many[1]}
+    return variant(correlate_depthwise, **constants, **dict(finish))
+
+
+def depthwise_weights_variant(taps: int, many: int, wide: bool = False) -> Variant:
+    """The kernel of the weight gradient: `taps` at once, `many` outputs of an input channel."""
+    return variant(correlate_depthwise_weights, WIDE=wide, SPREAD=many, AT_ONCE=taps)
+
+
 @functools.lru_cache(1024)
 def depthwise_job(
     dims: ConvDims, turned: bool, aligned_: bool, finish: tuple[tuple[str, Any], ...], device: Any
@@ -155,10 +176,8 @@ def depthwise_job(
     vector = 4 if many == 1 and aligned_ and channels % 4 == 0 else 1
     work = max(plan.pixels(dims, part) for part in pass_.classes) * (channels // vector)
     blocks = ceil_div(work, _THREADS)
-    made = variant(
-        correlate_depthwise, **dict(finish), VECTOR=vector, WIDE=work >= (1 << 31) - (1 << 12),
-        SPREAD=1 if turned else many, GATHER=many if turned else 1,
-    )  # fmt: skip
+    wide = work >= (1 << 31) - (1 << 12)
+    made = depthwise_variant(vector, (1, many) if turned else (many, 1), finish, wide)
     return Job(made, blocks * len(pass_.classes), plan.table(dims, pass_, blocks), (), 1)
 
 
@@ -171,8 +190,7 @@ def depthwise_weights_job(dims: ConvDims, device: Any) -> tuple[Job, tuple[int, 
     slices = max(1, min(ceil_div(outputs_, _LINES * _LEAST), _MOST_SLICES))
     each = ceil_div(outputs_, slices)
     slices = ceil_div(outputs_, each)
-    many = dims.c_out // dims.c_in
-    made = variant(correlate_depthwise_weights, WIDE=outputs_ >= (1 << 31) - 1, SPREAD=many, AT_ONCE=at_once)
+    made = depthwise_weights_variant(at_once, dims.c_out // dims.c_in, outputs_ >= (1 << 31) - (1 << 12))
     grid = ceil_div(dims.c_out, _LANES), ceil_div(taps, at_once), slices
     return Job(made, 0, plan.table(dims, pass_), (each,), slices), grid
 

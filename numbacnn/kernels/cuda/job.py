@@ -11,7 +11,7 @@ from . import plan
 from .correlation import correlate
 from .correlation_weights import correlate_weights
 from .launch import Kernel, Variant, ceil_div
-from .tile import ENOUGH, choose, constants, depth_of, flags
+from .tile import ENOUGH, Shape, choose, constants, depth_of, flags
 
 _WIDE = (1 << 31) - (1 << 12)  # outputs from which positions need 64 bits
 _MOST_SLICES = 64
@@ -48,6 +48,46 @@ def vectors(channels: int, item: int, aligned_: bool) -> int:
     return 16 // item if aligned_ and channels % (16 // item) == 0 else 1
 
 
+def correlation_variant(
+    math: str,
+    item: int,
+    shape: Shape,
+    turned: bool,
+    at_once: tuple[int, int],
+    finish: tuple[tuple[str, Any], ...],
+    wide: bool = False,
+) -> Variant:
+    """The kernel of the forward pass, or turned that of the data gradient.
+
+    Args:
+        math, item, shape: see ``tile.constants``.
+        turned: weights are read with the summed channels as neighbours.
+        at_once: summed channels and output channels that are read at once; not 1 only where they divide.
+        finish: from ``tile.flags``.
+        wide: positions need 64 bits.
+
+    """
+    tile = constants(math, item, shape, False, not turned)
+    va, vb = at_once
+    if math == "exact":  # stages are turned on the way: one by one what lies by depth
+        va, vb = 1, 1 if turned else vb
+    elif turned:
+        vb = va
+    pairs = at_once[1] > 1
+    more = {"VA": va, "VB": vb, "TURNED": turned, "WIDE": wide, "PAIRS": pairs}
+    return variant(correlate, **tile, **dict(finish), **more)
+
+
+def weights_variant(
+    math: str, item: int, shape: Shape, at_once: tuple[int, int], wide: bool = False
+) -> Variant:
+    """The kernel of the weight gradient; see `correlation_variant`."""
+    va, vb = at_once
+    more = {"VA": va, "VB": vb, "WIDE": wide, "PAIRS": vb > 1}
+    none = dict(flags(None, None, None, None))
+    return variant(correlate_weights, **constants(math, item, shape, True, True), **none, **more)
+
+
 def _slices(depth: int, blocks: int, least: int) -> tuple[int, int]:
     """Into how many slices a sum of `depth` stages is cut where blocks are few, and stages of each."""
     wanted = ceil_div(ENOUGH, max(1, blocks)) if blocks < ENOUGH * 3 // 4 else 1
@@ -78,15 +118,9 @@ def correlation_job(
     slices, each = _slices(depth, tiles_m * tiles_n * copies, 4)
     if slices * size > _WORKSPACE:
         slices, each = 1, max(1, depth)
-    ends = vectors(pass_.channels, item, aligned_)
-    if math == "exact":
-        va, vb = 1, 1 if turned else vectors(pass_.columns, item, aligned_)  # turned on the way, one by one
-    else:
-        va, vb = ends, ends if turned else vectors(pass_.columns, item, aligned_)
-    made = variant(
-        correlate, **tile, **dict(flags(None, None, None, None) if slices > 1 else finish), VA=va, VB=vb,
-        TURNED=turned, WIDE=most >= _WIDE, PAIRS=aligned_ and pass_.columns % 2 == 0,
-    )  # fmt: skip
+    va, vb = vectors(pass_.channels, item, aligned_), vectors(pass_.columns, item, aligned_)
+    after = flags(None, None, None, None) if slices > 1 else finish
+    made = correlation_variant(math, item, shape, turned, (va, vb), after, most >= _WIDE)
     table = plan.table(dims, pass_, tiles_m, tiles_n, slices, each)
     scalars = (
         *pass_.input_, pass_.channels, *plan.division(pass_.channels), pass_.columns, dims.c_out, size,
@@ -111,11 +145,8 @@ def weights_job(dims: ConvDims, math: str, item: int, aligned_: bool, device: An
         slices = ceil_div(depth, each)
     if slices * size > _WORKSPACE:
         slices, each = 1, depth
-    made = variant(
-        correlate_weights, **tile, **dict(flags(None, None, None, None)),
-        VA=vectors(pass_.channels, item, aligned_), VB=vectors(pass_.columns, item, aligned_),
-        WIDE=outputs >= _WIDE, PAIRS=aligned_ and pass_.columns % 2 == 0,
-    )  # fmt: skip
+    va, vb = vectors(pass_.channels, item, aligned_), vectors(pass_.columns, item, aligned_)
+    made = weights_variant(math, item, shape, (va, vb), outputs >= _WIDE)
     table = plan.table(dims, pass_, tiles_m, tiles_n, slices, each)
     scalars = (*pass_.input_, pass_.channels, *plan.division(pass_.channels), pass_.columns, size)
     return Job(made, blocks * slices, table, scalars, slices)

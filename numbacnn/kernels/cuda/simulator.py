@@ -350,6 +350,6 @@ MEETING = {"sync", "sync_warp", "shuffle_xor", "shuffle_down"}
 """Words in which threads meet."""
 
 from .simulator_mma import *  # noqa: E402, F403, the words of matrix products; that file needs this one's
-from .simulator_mma import MEETING as _PRODUCTS  # noqa: E402
+from .simulator_mma import MEETING_IN_PRODUCTS  # noqa: E402
 
-MEETING |= _PRODUCTS
+MEETING |= MEETING_IN_PRODUCTS

@@ -161,4 +161,4 @@ def store2(p: Pointer, i: int, first: Any, second: Any) -> None:
     p[i], p[i + 1] = first, second
 
 
-MEETING = {"matrix4", "matrix4_turned", "mma_tf32", "mma_bf16", "mma_f16"}
+MEETING_IN_PRODUCTS = {"matrix4", "matrix4_turned", "mma_tf32", "mma_bf16", "mma_f16"}
