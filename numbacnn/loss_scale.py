@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from numbacnn.errors import ArgumentError, message
-from numbacnn.parameter import Parameter
 from numbacnn.tensor import Tensor
 
 _NEVER = (1 << 31) - 1
@@ -46,7 +45,7 @@ class LossScale:
             raise ArgumentError(message("LossScale", expected, repr(initial), "pass such as 65536.0"))
         from numbacnn.kernels.cuda import mixed
 
-        self._kernels = mixed
+        self._kernels: Any = mixed
         self.dynamic, self.interval = bool(dynamic), int(interval) if dynamic else _NEVER
         probe = Tensor([0.0], device)  # names the device's number, or says why there is none
         with _on(probe):
@@ -76,12 +75,11 @@ class LossScale:
         """Write ``x / scale``."""
         self._kernels.scale_down(x, self._state, y)
 
-    def check(self, parameters: Iterable[Parameter]) -> None:
+    def check(self, gradients: Iterable[Any]) -> None:
         """Look for overflow in the gradients of a step, before it is made."""
         if self.dynamic:
-            for p in parameters:
-                if p.grad is not None:
-                    self._kernels.check_finite(p.grad._array, self._flag)
+            for array in gradients:
+                self._kernels.check_finite(array, self._flag)
 
     def update(self) -> None:
         """Adapt the scale, after a step."""

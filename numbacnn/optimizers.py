@@ -58,11 +58,11 @@ class Optimizer:
             ArgumentError: parameters that a 16-bit copy follows are stepped without a scale.
 
         """
-        stepped = [p for p in parameters if p.grad is not None and p.trainable]
+        stepped = [(p, p.grad._array) for p in parameters if p.grad is not None and p.trainable]
         if scale is not None:
-            scale.check(stepped)
-        for p in stepped:
-            w, g = operands(p.name, ("the parameter",), p.value)[0].reshape(-1), p.grad._array.reshape(-1)
+            scale.check(g for _, g in stepped)
+        for p, gradient in stepped:
+            w, g = operands(p.name, ("the parameter",), p.value)[0].reshape(-1), gradient.reshape(-1)
             state = self._state.get(p)
             if state is None or state.device != p.value.device:
                 state = self._state[p] = _State(w, p.value.device, self._slots)

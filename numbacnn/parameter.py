@@ -69,7 +69,8 @@ class Parameter:
 
     Attributes:
         value: the array. Optimizers write into it; assign to replace it.
-        copy: the value in the 16-bit type that a model on a GPU computes in, or None; optimizers write it too.
+        copy: the value in the 16-bit type that a model on a GPU computes in, which optimizers write too; or
+            None.
         grad: the gradient of the loss, of the shape of `value`; None until a backward pass adds to it.
         name: unique within a model, dotted from the outermost layer, such as ``"conv2d_1.kernel"``.
         trainable: False keeps backward passes from computing the gradient and optimizers from touching it.
@@ -119,8 +120,8 @@ class Parameter:
         The gradient is forgotten: it belongs to the step that computed it.
         """
         self.value, self.grad = self.value.to(device), None
-        other = compute_dtype is not None and compute_dtype != self.dtype
-        self.copy = self.value.astype(compute_dtype) if other else None
+        same = compute_dtype is None or compute_dtype == self.dtype
+        self.copy = None if same else self.value.astype(compute_dtype or self.dtype)
 
     def assign(self, array: np.ndarray) -> None:
         """Overwrite the value by an array of its shape, wherever it lies."""

@@ -51,8 +51,8 @@ def penalty_value(parameters: Iterable[Parameter]) -> float | Tensor:
         if p.penalty:
             (w,) = operands(p.name, ("the parameter",), p.value)
             value = _update.on(w).penalty_value(w.reshape(-1), p.penalty.l1, p.penalty.l2)
-            if isinstance(value, float):
-                total += value
+            if isinstance(total, Tensor):
+                total = add(total, Tensor(value))
             else:
-                total = add(total, Tensor(value)) if isinstance(total, Tensor) else Tensor(value)
+                total = total + value if isinstance(value, float) else Tensor(value)
     return total

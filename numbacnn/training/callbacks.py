@@ -31,8 +31,8 @@ class Run:
         epoch: the running epoch, from 0.
         step: optimizer steps taken since the training began.
         seen: samples of the running epoch that were stepped over.
-        loss: the running epoch's mean loss so far. On a GPU it lags some steps behind, as does the accuracy, until
-            the epoch ends: no step waits for the GPU.
+        loss: the running epoch's mean loss so far. On a GPU it lags some steps behind, as does the accuracy,
+            until the epoch ends: no step waits for the GPU.
         accuracy: its share of right answers so far, 0..1, or None where there are no classes.
         stop: set it, and the training ends after this step.
 

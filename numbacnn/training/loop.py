@@ -57,8 +57,8 @@ def fit(
 
     Args:
         model: a layer or container; built for ``x.shape[1:]`` if it is not built. Trained where it is: on a
-            GPU after ``model.to("cuda")``, to which each batch is sent while the one before is computed. One that
-            computes in 16 bits is trained with a `LossScale`.
+            GPU after ``model.to("cuda")``, to which each batch is sent while the one before is computed. One
+            that computes in 16 bits is trained with a `LossScale`.
         x: (N, ...) float32 or float64 inputs, as the model's parameters; finite.
         y: (N,) integer class labels, or an (N, ...) array of x's dtype: class probabilities or values.
         loss: has ``value_and_gradient(prediction, target)``. By default SoftmaxCrossEntropy for integer

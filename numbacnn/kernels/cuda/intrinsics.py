@@ -10,14 +10,21 @@ from typing import Any
 
 __all__ = [
     "abs_",
+    "bits",
     "block_x",
     "block_y",
     "block_z",
+    "copy_async",
+    "copy_commit",
+    "copy_wait",
     "div",
+    "div64",
+    "dynamic_like",
     "dynamic_shared",
     "exp",
     "f32",
     "f64",
+    "fill_zero",
     "fma",
     "grid_x",
     "i32",
@@ -25,13 +32,22 @@ __all__ = [
     "is_nan",
     "lane",
     "load",
+    "load2",
     "load4",
     "local_array",
     "log",
+    "matrix4",
+    "matrix4_turned",
     "maximum",
     "minimum",
+    "mma_bf16",
+    "mma_f16",
+    "mma_tf32",
+    "mul_high",
+    "outer",
     "pow_",
     "real",
+    "round_tf32",
     "rsqrt",
     "shared_array",
     "shuffle_down",
@@ -39,6 +55,7 @@ __all__ = [
     "sqrt",
     "static_range",
     "store",
+    "store2",
     "store4",
     "sync",
     "sync_warp",
@@ -108,3 +125,24 @@ maximum: Any = Word("maximum")
 minimum: Any = Word("minimum")
 is_nan: Any = Word("is_nan")
 static_range: Any = Word("static_range")  # a range of constants, unrolled in the source
+
+# Matrix products.  A copy may be read after its group was waited for and, by other threads, after a sync().
+copy_async: Any = Word(
+    "copy_async"
+)  # (to shared, index, p, index, constant count, given): zeros if not given
+copy_commit: Any = Word("copy_commit")  # the copies begun since the last call are a group
+copy_wait: Any = Word("copy_wait")  # (constant): until at most so many of the thread's groups are under way
+dynamic_like: Any = Word("dynamic_like")  # (p): dynamic_shared of p's elements, 16-bit floats as they are
+load2: Any = Word("load2")  # of elements i and i + 1, i even: a tuple
+store2: Any = Word("store2")  # (p, i, first, second)
+fill_zero: Any = Word("fill_zero")  # (local array, constant count)
+outer: Any = Word("outer")  # (sums, rows, columns, shared, i, row step, k, column step): see ptx_mma
+matrix4: Any = Word("matrix4")  # (fragment, first, shared, i): ldmatrix of four 8 by 8 of 16 bits
+matrix4_turned: Any = Word("matrix4_turned")
+bits: Any = Word("bits")  # (p, i): of a float32, as a u32
+round_tf32: Any = Word("round_tf32")  # (fragment, constant count)
+mma_tf32: Any = Word("mma_tf32")  # (sums, a, b, tiles of 16 rows, tiles of 8 columns): sums += a b
+mma_bf16: Any = Word("mma_bf16")
+mma_f16: Any = Word("mma_f16")
+mul_high: Any = Word("mul_high")  # (u32, u32): the upper 32 bits of the product
+div64: Any = Word("div64")  # (a, b): a // b of 64-bit numbers, a >= 0, b > 0

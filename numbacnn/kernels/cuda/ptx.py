@@ -1,4 +1,4 @@
-"""What the words of ``intrinsics`` mean on a GPU: the one file that writes PTX and LLVM for it.
+"""What the words of ``intrinsics`` mean on a GPU: with ``ptx_mma`` the one place that writes PTX and LLVM.
 
 Imported only where a kernel is compiled: it needs numba-cuda.  Its twin for machines without is
 ``simulator``.  Arrays are bare pointers; float16 and bfloat16 arrays are pointers to 16-bit integers, told

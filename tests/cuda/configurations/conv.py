@@ -1,0 +1,67 @@
+"""The tiles of convolution in all ways to compute, loaded at once and one by one."""
+
+from numbacnn.epilogue import Activation
+from numbacnn.kernels.cuda.job import correlation_variant, weights_variant
+from numbacnn.kernels.cuda.ordered_sum import add_slices
+from numbacnn.kernels.cuda.tile import flags, shapes
+
+from ..gate import Configuration
+
+TYPES = {"exact": "float32", "double": "float64", "tf32": "float32", "f16": "float16", "bf16": "bfloat16"}
+ITEMS = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
+PLAIN = flags(None, None, None, None)
+FUSED = flags(1, 1, 1, Activation("silu"))
+BIASED = flags(None, 1, None, Activation("relu"))
+
+
+def _counts(math, variant):
+    """One instruction for each product, and none beside: nothing was unrolled or kept twice."""
+    c = variant.constants
+    if math == "double":
+        return {"fma.rn.f64": c["TM"] * c["TN"] * c["BK"]}
+    if math == "exact":
+        return {"fma.rn.f32": c["TM"] * c["TN"] * c["BK"]}
+    return {"mma.sync": c["MT"] * c["NT"] * c["BK"] // (2 * c["V"])}
+
+
+def _registers(shape):
+    """What launch bounds leave a thread: 65,536 in a multiprocessor, given out by eights."""
+    return min(255, 65536 // (shape.threads * shape.blocks) // 8 * 8)
+
+
+def _of(kind, shape, turned, at_once, finish):
+    math, dtype = ("exact" if kind == "double" else kind), TYPES[kind]
+    variant = correlation_variant(math, ITEMS[dtype], shape, turned, at_once, finish)
+    present = {name: dtype if flag else "float32" for name, flag in finish}
+    dtypes = (dtype, dtype, present["SCALE"], present["BIAS"], present["RESIDUAL"], dtype, "int32")
+    counts = {} if finish is FUSED else _counts(kind, variant)  # its activation multiplies too
+    return Configuration(variant, dtypes, _registers(shape), counts)
+
+
+def _weights(kind, shape, at_once):
+    math, dtype = ("exact" if kind == "double" else kind), TYPES[kind]
+    variant = weights_variant(math, ITEMS[dtype], shape, at_once)
+    sums = "float64" if dtype == "float64" else "float32"
+    return Configuration(variant, (dtype, dtype, sums, "int32"), _registers(shape), _counts(kind, variant))
+
+
+def _all():
+    found = {}
+    for kind, dtype in TYPES.items():
+        v = 16 // ITEMS[dtype]
+        for shape in shapes("exact" if kind == "double" else kind, ITEMS[dtype]):
+            size = f"{kind}-{shape.rows}x{shape.columns}"
+            found[f"forward-{size}"] = _of(kind, shape, False, (v, v), BIASED)
+            found[f"data-{size}"] = _of(kind, shape, True, (v, v), PLAIN)
+            found[f"weights-{size}"] = _weights(kind, shape, (v, v))
+            found[f"forward-{size}-one-by-one"] = _of(kind, shape, False, (1, 1), FUSED)
+            found[f"data-{size}-one-by-one"] = _of(kind, shape, True, (1, 1), PLAIN)
+            found[f"weights-{size}-one-by-one"] = _weights(kind, shape, (1, 1))
+    for dtype in ITEMS:
+        sums = "float64" if dtype == "float64" else "float32"
+        variant = add_slices.of(**dict(FUSED))
+        found[f"sum-{dtype}"] = Configuration(variant, (sums, dtype, dtype, dtype, dtype), 40)
+    return found
+
+
+CONFIGURATIONS = _all()

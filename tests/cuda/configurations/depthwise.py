@@ -1,0 +1,31 @@
+"""Depthwise convolution in all types."""
+
+from numbacnn.epilogue import Activation
+from numbacnn.kernels.cuda.depthwise import depthwise_variant, depthwise_weights_variant
+from numbacnn.kernels.cuda.tile import flags
+
+from ..gate import Configuration
+
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+FUSED = flags(1, 1, 1, Activation("silu"))
+PLAIN = flags(None, None, None, None)
+
+
+def _all():
+    found = {}
+    for dtype in DTYPES:
+        sums = "float64" if dtype == "float64" else "float32"
+        absent = (dtype, dtype, "float32", "float32", "float32", dtype, "int32")
+        present = (*[dtype] * 6, "int32")
+        found[f"forward-{dtype}"] = Configuration(depthwise_variant(4, (1, 1), FUSED), present, 64)
+        found[f"several-{dtype}"] = Configuration(depthwise_variant(1, (2, 1), FUSED), present, 64)
+        found[f"data-{dtype}"] = Configuration(depthwise_variant(4, (1, 1), PLAIN), absent, 64)
+        found[f"data-several-{dtype}"] = Configuration(depthwise_variant(1, (1, 2), PLAIN), absent, 64)
+        for taps in (9, 3):
+            variant = depthwise_weights_variant(taps, 1)
+            found[f"weights-{taps}-{dtype}"] = Configuration(variant, (dtype, dtype, sums, "int32"), 64)
+    found["wide"] = Configuration(depthwise_variant(4, (1, 1), PLAIN, True), (*["float32"] * 6, "int32"), 64)
+    return found
+
+
+CONFIGURATIONS = _all()
