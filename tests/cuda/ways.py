@@ -28,7 +28,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "threads": {"_LARGE": math.inf},
     "images": {"_BUSY": 0},
     "blocks": {"_LARGE": 0, "_SHARE": 1 << 20},
-    "splits": {"_LARGE": 2, "_SHARE": 2**-9},
+    "splits": {"_LARGE": 2, "_SHARE": 2**-9, "_BLOCKS": 12},
 }
 ways = st.sampled_from(["threads", "images"])
 
