@@ -12,48 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._jit import parts_for
+from ...axis_maps import AxisMap, identity
 
 _GRAIN = 16384  # elements per part: some microseconds
 
 Ints = NDArray[np.int64]
-
-
-class AxisMap(NamedTuple):
-    """``y[o] = sum of weights[t] x[sources[t]] for t = bounds[o] .. bounds[o + 1] - 1``, along one axis."""
-
-    inputs: int
-    bounds: Ints  # (outputs + 1,)
-    sources: Ints
-    weights: NDArray[np.float64]
-
-    @property
-    def outputs(self) -> int:
-        """Size of the axis in y."""
-        return len(self.bounds) - 1
-
-    @classmethod
-    def of(cls, inputs: int, outputs: int, targets: Ints, sources: Ints, weights: NDArray) -> AxisMap:
-        """The map with these entries, in any order; those of one target stay in order."""
-        order = np.argsort(targets, kind="stable")
-        bounds = np.searchsorted(targets[order], np.arange(outputs + 1))
-        return cls(inputs, bounds, sources[order], weights[order])
-
-    @property
-    def transposed(self) -> AxisMap:
-        """The gradient's map: each input takes the gradients of the outputs that took it."""
-        targets = np.repeat(np.arange(self.outputs), np.diff(self.bounds))
-        return AxisMap.of(self.outputs, self.inputs, self.sources, targets, self.weights)
-
-
-def copying(inputs: int, sources: Ints) -> AxisMap:
-    """The map that copies to output o the input ``sources[o]``, or nothing where that is -1."""
-    targets = np.flatnonzero(sources >= 0)
-    return AxisMap.of(inputs, len(sources), targets, sources[targets], np.ones(len(targets)))
-
-
-def identity(size: int) -> AxisMap:
-    """The map that changes nothing."""
-    return copying(size, np.arange(size))
 
 
 class GatherPlan(NamedTuple):

@@ -6,23 +6,14 @@ from functools import lru_cache
 
 import numpy as np
 
+from ...axis_maps import AxisMap, padding
 from ...dims import Pairs
 from .gather import gather
-from .gather_plan import AxisMap, GatherPlan, copying, gather_plan
+from .gather_plan import GatherPlan, gather_plan
 
 __all__ = ["pad_backward", "pad_forward"]
 
 _PLANS = 1024  # kept: more than the paddings of a process
-
-
-def _sources(size: int, low: int, high: int, mode: str) -> np.ndarray:
-    """Which pixel of the axis each padded pixel shows; -1 for none."""
-    p = np.arange(-low, size + high)
-    if mode == "constant":
-        return np.where((p < 0) | (p >= size), -1, p)
-    if mode == "reflect":
-        return size - 1 - np.abs(size - 1 - np.abs(p))
-    return np.clip(p, 0, size - 1) if mode == "replicate" else p % size
 
 
 @lru_cache(_PLANS)
@@ -31,7 +22,7 @@ def _plan(
 ) -> GatherPlan:
     maps: list[AxisMap] = []
     for size, (low, high) in zip(in_, pads, strict=True):
-        forward = copying(size, _sources(size, low, high, mode))
+        forward = padding(size, low, high, mode)
         maps.append(forward.transposed if backward else forward)
     return gather_plan(tuple(maps), c, dtype)
 

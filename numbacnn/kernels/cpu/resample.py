@@ -10,8 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from ...axis_maps import AxisMap, linear, nearest
 from .gather import gather
-from .gather_plan import AxisMap, GatherPlan, copying, gather_plan
+from .gather_plan import GatherPlan, gather_plan
 
 __all__ = ["resize_backward", "resize_forward"]
 
@@ -19,29 +20,6 @@ _PLANS = 1024  # kept: more than the resizings of a process
 
 Sizes = tuple[int, ...]
 Ratios = tuple[float, ...]
-
-
-def _nearest(size: int, out: int, ratio: float | None) -> AxisMap:
-    """In float32, as PyTorch computes it: where the product is whole but for rounding, the choice is its."""
-    step = np.float32(size) / np.float32(out) if ratio is None else np.float32(ratio)
-    sources = np.floor(np.arange(out, dtype=np.float32) * step).astype(np.int64)
-    return copying(size, np.minimum(sources, size - 1))
-
-
-def _linear(size: int, out: int, align_corners: bool, ratio: float | None) -> AxisMap:
-    if align_corners:
-        places = np.arange(out) * (size - 1) / max(1, out - 1)
-    else:
-        half = (np.arange(out) * 2 + 1) * (size / (2 * out) if ratio is None else ratio / 2)
-        places = np.maximum(half - 0.5, 0.0)
-    low = np.minimum(places.astype(np.int64), size - 1)
-    high = np.minimum(low + 1, size - 1)
-    share = np.minimum(places - low, 1.0)  # of the high one; past the last pixel both are that one
-    share[low == high] = 0.0
-    targets, sources = np.repeat(np.arange(out), 2), np.stack([low, high], 1).reshape(-1)
-    weights = np.stack([1.0 - share, share], 1).reshape(-1)
-    some = weights != 0.0
-    return AxisMap.of(size, out, targets[some], sources[some], weights[some])
 
 
 @lru_cache(_PLANS)
@@ -57,8 +35,8 @@ def _plan(
 ) -> GatherPlan:
     maps: list[AxisMap] = []
     for size, out, ratio in zip(in_, out_, ratios or [None] * len(in_), strict=True):
-        nearest = mode == "nearest"
-        forward = _nearest(size, out, ratio) if nearest else _linear(size, out, align_corners, ratio)
+        copied = mode == "nearest"
+        forward = nearest(size, out, ratio) if copied else linear(size, out, align_corners, ratio)
         maps.append(forward.transposed if backward else forward)
     return gather_plan(tuple(maps), c, dtype)
 
