@@ -1,0 +1,175 @@
+"""Every operation gives on a GPU what it gives on the CPU: each finds its kernels, and allocates there."""
+
+import numpy as np
+import pytest
+
+from numbacnn import config, functional
+from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError
+from numbacnn.tensor import Tensor, as_tensor
+
+RNG = np.random.default_rng(5)
+IMAGE, SIGNAL, VOLUME = (2, 5, 6, 3), (2, 9, 4), (1, 3, 4, 3, 2)
+
+
+def floats(*shape):
+    return RNG.standard_normal(shape, np.float32)
+
+
+CONV = {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "dilation": (1, 2)}
+W, DY = floats(2, 3, 3, 4), floats(2, 3, 5, 4)
+POOL = {"stride": 2, "padding": 1}
+TWO, TURNED = {"stride": 2}, floats(3, 2, 5, 3)
+MASK = RNG.integers(0, 2, IMAGE).astype(np.uint8)
+SCORES, CLASSES = floats(5, 4), RNG.integers(0, 4, 5)
+CHANCES = np.full((5, 4), 0.25, np.float32)
+
+# Operation, arrays, other arguments, options.
+CASES = [
+    ("conv_forward", (floats(*IMAGE), W, floats(4)), (), CONV),
+    ("conv_forward", (floats(*SIGNAL), floats(3, 4, 5)), (), {"padding": "causal", "flip": True}),
+    ("conv_forward", (floats(*IMAGE), W), (), {"padding_mode": "reflect", "padding": 2}),
+    ("conv_forward", (floats(*VOLUME), floats(2, 2, 1, 1, 4)), (), {"groups": 2, "activation": "relu6"}),
+    ("conv_backward_data", (DY, W), (IMAGE,), CONV),
+    ("conv_backward_data", (floats(2, 8, 6, 4), W), (IMAGE,), {"padding": 2, "padding_mode": "circular"}),
+    ("conv_backward_weights", (floats(*IMAGE), DY), (W.shape,), CONV),
+    ("conv_backward_weights", (floats(*SIGNAL), floats(2, 9, 5)), ((3, 4, 5),), {"padding": 1, "flip": True}),
+    ("conv_transpose_forward", (floats(2, 3, 4, 3), TURNED, floats(5)), (), TWO),
+    (
+        "conv_transpose_backward_data",
+        (floats(2, 7, 8, 5), floats(3, 2, 5, 3)),
+        ((2, 3, 4, 3),),
+        {"stride": 2},
+    ),
+    (
+        "conv_transpose_backward_weights",
+        (floats(2, 3, 4, 3), floats(2, 7, 8, 5)),
+        ((3, 2, 5, 3),),
+        {"stride": 2},
+    ),
+    ("dense_forward", (floats(5, 7), floats(7, 6), floats(6)), (), {}),
+    ("dense_backward_data", (floats(5, 6), floats(7, 6)), (), {}),
+    ("dense_backward_weights", (floats(5, 7), floats(5, 6)), (), {}),
+    ("max_pool_forward", (floats(*IMAGE),), (3,), {**POOL, "return_indices": True}),
+    ("avg_pool_forward", (floats(*VOLUME),), (2,), {**POOL, "ceil_mode": True, "count_include_pad": True}),
+    ("pad_forward", (floats(*IMAGE),), (((1, 2), (0, 1)),), {"mode": "replicate"}),
+    ("pad_backward", (floats(2, 8, 7, 3),), (IMAGE, ((1, 2), (0, 1))), {"mode": "reflect"}),
+    ("resize_forward", (floats(*IMAGE),), ((7, 4),), {"mode": "bilinear", "align_corners": True}),
+    ("resize_backward", (floats(2, 7, 4, 3),), (IMAGE,), {"mode": "nearest"}),
+    ("pixel_shuffle_forward", (floats(2, 3, 2, 8),), (2,), {}),
+    ("pixel_shuffle_backward", (floats(2, 6, 4, 2),), (2,), {}),
+    ("pixel_unshuffle_forward", (floats(2, 6, 4, 2),), (2,), {}),
+    ("pixel_unshuffle_backward", (floats(2, 3, 2, 8),), (2,), {}),
+    ("relu_forward", (floats(*IMAGE),), (), {}),
+    ("leaky_relu_forward", (floats(*IMAGE),), (), {"slope": 0.2}),
+    ("clip_forward", (floats(*IMAGE),), (), {"low": -0.5, "high": 0.25}),
+    ("silu_forward", (floats(*IMAGE),), (), {}),
+    ("silu_backward", (floats(*IMAGE), floats(*IMAGE)), (), {}),
+    ("sigmoid_forward", (floats(*IMAGE),), (), {}),
+    ("tanh_forward", (floats(*IMAGE),), (), {}),
+    ("relu_backward", (floats(*IMAGE), floats(*IMAGE)), (), {}),
+    ("leaky_relu_backward", (floats(*IMAGE), floats(*IMAGE)), (), {"slope": 0.2}),
+    ("clip_backward", (floats(*IMAGE), floats(*IMAGE)), (), {"low": -0.5, "high": 0.25}),
+    ("sigmoid_backward", (floats(*IMAGE), floats(*IMAGE)), (), {}),
+    ("tanh_backward", (floats(*IMAGE), floats(*IMAGE)), (), {}),
+    ("dropout_forward", (floats(*IMAGE), MASK, 2.0), (), {}),
+    ("dropout_backward", (floats(*IMAGE), MASK, 2.0), (), {}),
+    ("add", (floats(*IMAGE), floats(*IMAGE)), (), {}),
+    ("bias_backward", (floats(*IMAGE),), (), {}),
+    ("softmax_forward", (SCORES,), (), {}),
+    ("softmax_backward", (SCORES, CHANCES), (), {}),
+    ("softmax_cross_entropy_forward", (SCORES, CLASSES), (), {"label_smoothing": 0.1}),
+    ("softmax_cross_entropy_backward", (CHANCES, CLASSES), (), {"scale": 0.2}),
+    ("softmax_cross_entropy_forward", (SCORES, CHANCES), (), {}),
+    ("mean_squared_error_forward", (SCORES, CHANCES), (), {}),
+    ("mean_squared_error_backward", (SCORES, CHANCES), (), {"scale": 0.2}),
+]
+
+
+# Pooling: its gradients take what the forward pass was given and returned, or the input's shape.
+POOLING = {
+    "max_pool": ((3,), POOL, True),
+    "avg_pool": ((3,), POOL, False),
+    "lp_pool": ((2,), {"p": 3.0}, True),
+    "gaussian_pool": ((3,), {"stride": 2, "sigma": 1.5}, False),
+    "adaptive_max_pool": (((3, 4),), {}, True),
+    "adaptive_avg_pool": (((3, 4),), {}, False),
+    "global_max_pool": ((), {}, True),
+    "global_avg_pool": ((), {}, False),
+    "fractional_max_pool": ((2,), {"output_size": (3, 4), "seed": 3}, True),
+}
+
+
+def on(device, values):
+    return [as_tensor(v, device=device) if isinstance(v, np.ndarray) else v for v in values]
+
+
+def check(name, arrays, arguments, options):
+    """The same on both; returns the first result."""
+    operation = getattr(functional, name)
+    expected = operation(*arrays, *arguments, **options)
+    with config.precision_as("exact"):
+        got = operation(*on("cuda", arrays), *arguments, **options)
+    one = isinstance(expected, Tensor)
+    for a, b in zip([expected] if one else expected, [got] if one else got, strict=True):
+        assert b.device == "cuda" and b.dtype == a.dtype and b.shape == a.shape
+        np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=2e-5, atol=2e-6)
+    return (expected if one else expected[0]).numpy()
+
+
+@pytest.mark.parametrize(("name", "arrays", "arguments", "options"), CASES)
+def test_an_operation_gives_what_it_gives_on_the_cpu(name, arrays, arguments, options):
+    check(name, arrays, arguments, options)
+
+
+@pytest.mark.parametrize("stem", POOLING)
+def test_pooling_gives_what_it_gives_on_the_cpu(stem):
+    arguments, options, whole = POOLING[stem]
+    x = floats(*IMAGE)
+    y = check(f"{stem}_forward", (x,), arguments, options)
+    dy = floats(*y.shape)
+    given, where = ((dy, x, y), ()) if whole else ((dy,), (IMAGE,))
+    check(f"{stem}_backward", given, (*where, *arguments), options)
+
+
+def test_unpooling_gives_what_it_gives_on_the_cpu():
+    x = floats(*IMAGE)
+    y, places = (t.numpy() for t in functional.max_pool_forward(x, 2, return_indices=True))
+    check("max_unpool_forward", (y, places), ((5, 6),), {})
+    check("max_unpool_backward", (x, places), (), {})
+
+
+def test_every_operation_is_listed():
+    unpooling = {"max_unpool_forward", "max_unpool_backward"}
+    pooling = {f"{stem}_{way}" for stem in POOLING for way in ("forward", "backward")}
+    assert {case[0] for case in CASES} | pooling | unpooling == set(functional.__all__)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_sixteen_bits_stay_sixteen_bits_but_for_losses(dtype):
+    x, w, b = (as_tensor(a, device="cuda").astype(dtype) for a in (floats(*IMAGE), W, floats(4)))
+    y = functional.conv_forward(x, w, b, **CONV)
+    assert y.dtype.name == dtype
+    expected = functional.conv_forward(*(t.astype(np.float32).numpy() for t in (x, w, b)), **CONV).numpy()
+    bound = {"float16": 2e-3, "bfloat16": 2e-2}[dtype]
+    np.testing.assert_allclose(y.astype(np.float32).numpy(), expected, atol=bound * np.abs(expected).max())
+    scores = as_tensor(SCORES, device="cuda").astype(dtype)
+    loss, p = functional.softmax_cross_entropy_forward(scores, as_tensor(CLASSES, device="cuda"))
+    assert loss.dtype == np.float32 and p.dtype.name == dtype
+
+
+def test_devices_are_not_mixed_and_checks_hold_there_too():
+    x, w = as_tensor(floats(*IMAGE), device="cuda"), as_tensor(W, device="cuda")
+    with pytest.raises(DeviceError, match=r"stem: expected the kernel on 'cuda'"):
+        functional.conv_forward(x, W, name="stem")
+    with pytest.raises(DeviceError, match="a mask on 'cuda'"):
+        functional.dropout_forward(x, MASK, 2.0)
+    with pytest.raises(ShapeError, match="channels"):
+        functional.conv_forward(x, as_tensor(floats(3, 3, 2, 4), device="cuda"))
+    with pytest.raises(DTypeError, match="types are not mixed"):
+        functional.conv_forward(x, w.astype("float64"))
+    with pytest.raises(ArgumentError, match="stride"):
+        functional.conv_forward(x, w, stride=0)
+    with pytest.raises(DTypeError, match="int64"):
+        functional.softmax_cross_entropy_forward(
+            as_tensor(SCORES, device="cuda"), as_tensor(CLASSES.astype(np.int32), device="cuda")
+        )
