@@ -14,7 +14,7 @@ import pytest
 from numbacnn.errors import DeviceError
 from numbacnn.kernels.cuda import _driver, _simulated_driver
 
-NEEDS_NO_DEVICE = ("test_gate", "test_missing")
+NEEDS_NO_DEVICE = ("test_bindings", "test_gate", "test_missing")
 
 
 @pytest.fixture(autouse=True)

@@ -156,6 +156,26 @@ def test_memory_given_away_waits_for_the_consumers_stream(simulator):
     assert address in addresses
 
 
+def test_memory_given_to_a_stream_that_is_no_more_waits_for_all_work(simulator, monkeypatch):
+    waited = []
+    record = simulator.record
+
+    def dead(event, stream):
+        if stream == 77:
+            raise DeviceError("invalid handle")
+        record(event, stream)
+
+    monkeypatch.setattr(simulator, "record", dead)
+    monkeypatch.setattr(simulator, "synchronize", lambda: waited.append(True))
+    array = from_numpy(ramp(3000))
+    address = array.pointer
+    capsule = array.__dlpack__(stream=77)
+    del array, capsule
+    assert not waited
+    assert address in [array.pointer for array in [from_numpy(ramp(3000)) for _ in range(2)]]
+    assert waited == [True]
+
+
 # --- importing
 
 

@@ -10,6 +10,7 @@ freeing only puts it into a queue (as in ``numbacnn.memory``); who next asks for
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -30,6 +31,14 @@ _PINNED_SMALLEST = 4096  # a page
 _PINNED_KEPT = 256 << 20  # bytes of page-locked memory kept for reuse; more would hurt the host
 
 
+_Freed = tuple[int, int, Stream, "set[Stream] | None", "Callable[[], None] | None"]
+
+
+@functools.lru_cache(4096)
+def _class(nbytes: int) -> int:
+    return size_class(max(nbytes, _SMALLEST))
+
+
 class Lease:
     """Memory of a device in use; it goes back when this dies.
 
@@ -37,7 +46,7 @@ class Lease:
         address: of its first byte.
         size: its bytes.
         stream: where it was taken: what is given to this stream may use it with no further ado.
-        others: the streams besides that used it.
+        others: the streams besides that used it, None before there is one.
 
     """
 
@@ -45,13 +54,15 @@ class Lease:
 
     def __init__(self, allocator: Allocator, address: int, size: int, stream: Stream) -> None:
         self.allocator, self.address, self.size, self.stream = allocator, address, size, stream
-        self.others: set[Stream] = set()
+        self.others: set[Stream] | None = None
 
-    def use(self, stream: Stream) -> None:
-        """Note that what is given to another stream uses the memory."""
-        if stream.device != self.stream.device:
+    def use(self, stream: Stream, peer: bool = False) -> None:
+        """Note that what is given to another stream uses the memory, of another device only as a peer."""
+        if not peer and stream.device != self.stream.device:
             expected, got = f"'cuda:{self.stream.device}', where the array lies", f"'cuda:{stream.device}'"
             raise DeviceError(message("current device", expected, got, "move the array, or use its device"))
+        if self.others is None:
+            self.others = set()
         self.others.add(stream)
 
     def __del__(self) -> None:
@@ -77,7 +88,7 @@ class ForeignLease(Lease):
 
     def __del__(self) -> None:
         release = self.release or deque((self.owner,)).clear  # which lets the owner go
-        self.allocator._returned.append((0, 0, self.stream, {self.stream, *self.others}, release))
+        self.allocator._returned.append((0, 0, self.stream, {self.stream, *(self.others or ())}, release))
         if not sys.is_finalizing():
             with suppress(DeviceError):  # in a forked child, which has no part in its parent's GPU
                 self.allocator._settle_if_free()
@@ -107,7 +118,7 @@ class Allocator:
         self.taken_bytes = self.held_bytes = 0
         self._bins: dict[int, dict[int, list[tuple[int, Event | None]]]] = {}  # by stream's handle, size
         self._waiting: list[tuple[list[Event], int, int, int, Callable[[], None] | None]] = []
-        self._returned: deque[tuple[int, int, Stream, set[Stream], Callable[[], None] | None]] = deque()
+        self._returned: deque[_Freed] = deque()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -127,9 +138,9 @@ class Allocator:
         if stream.device != self.device:
             with _driver.on(self.device):
                 return self.take(nbytes)
-        size = size_class(max(nbytes, _SMALLEST))
+        size = _class(nbytes)
         with self._lock:
-            released = self._settle()
+            released = self._settle() if self._returned or self._waiting else ()
             address = self._reused(size, stream)
             if address is None:
                 self.misses += 1
@@ -225,7 +236,10 @@ class Allocator:
         return released
 
     def _keep(self, address: int, size: int, handle: int) -> None:
-        self._bins.setdefault(handle, {}).setdefault(size, []).append((address, None))
+        try:
+            self._bins[handle][size].append((address, None))
+        except KeyError:
+            self._bins.setdefault(handle, {}).setdefault(size, []).append((address, None))
 
     def _settle_if_free(self) -> None:
         """Let go of what others own, unless the lock is held: then the next `take` does."""

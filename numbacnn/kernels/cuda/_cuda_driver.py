@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -221,10 +222,8 @@ def launch(
     function: Any, grid: tuple[int, int, int], threads: int, shared: int, words: Sequence[Any], stream: int
 ) -> None:
     """Start a kernel on a stream; ctypes scalars are its arguments, which the driver copies."""
-    count = len(words)
-    places = (ctypes.c_void_p * count)(*map(ctypes.addressof, words))
-    pointer = ctypes.addressof(places) if count else 0
+    places = array("Q", map(ctypes.addressof, words))
     _check(
-        _cu.cuLaunchKernel(function, *grid, threads, 1, 1, shared, stream, pointer, 0),
+        _cu.cuLaunchKernel(function, *grid, threads, 1, 1, shared, stream, places.buffer_info()[0], 0),
         "starting a kernel (an error of an earlier one may show here)",
     )

@@ -179,7 +179,7 @@ class DeviceArray:
                 stream.wait(source)
                 _driver.calls().copy(target._address, self._address, self.nbytes, stream.handle)
                 if stream is not source:
-                    self._lease.others.add(stream)
+                    self._lease.use(stream, peer=True)
         return target
 
     def fill_zero(self) -> None:
