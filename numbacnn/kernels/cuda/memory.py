@@ -320,6 +320,6 @@ def read_into(array: DeviceArray, host: NDArray) -> Event:
 
     """
     with _driver.on(array.device):
-        stream = _driver.current_stream()
+        stream = _staging.idle_stream("a copy to the host")
         _driver.calls().copy(host.ctypes.data, array.pointer, array.nbytes, stream.handle)
         return stream.record()
