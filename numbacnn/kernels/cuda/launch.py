@@ -116,7 +116,7 @@ def _unowned(array: np.ndarray) -> np.ndarray:
     """The same memory, which this keeps from no one."""
     if not array.size:
         return np.empty(0, array.dtype)
-    memory = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
+    memory: Any = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
     return np.frombuffer(memory, np.uint8).view(array.dtype)
 
 

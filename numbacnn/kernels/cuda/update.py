@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # constants that kernels are specialised by
     RULE = ""  # of the step
     SCALED = False  # gradients are multiplied by a number on the device, and a flag there skips the step
     COPY = False  # the weights are also written to another array, of fewer bits
-    COUNTED = False  # rate and root are on the device
+    COUNTED = False  # rate and root are on the device; 3: and keep
 
 
 @device
@@ -69,6 +69,8 @@ def step(w, g, a, b, copy, scale, flag, factors, keep, rate, root, eps, beta1, r
         gain = real(load(scale, 1))
     if COUNTED:
         rate, root = real(load(factors, 0)), real(load(factors, 1))
+    if COUNTED > 2:
+        keep = real(load(factors, 2))
     i = (i64(block_x()) * THREADS + thread()) * 4
     if i + 4 <= n:
         new = local_array(12, real)
@@ -117,7 +119,8 @@ def run(
 ) -> None:
     """Step by a rule; factors are `moved`'s numbers, 0 where the rule does not use them."""
     names = ("keep", "rate", "root", "eps", "beta1", "rest1", "beta2", "rest2")
-    variant = step.of(RULE=rule, SCALED=scale is not None, COPY=copy is not None, COUNTED=counted is not None)
+    on_device = False if counted is None else 3 if counted.size > 2 else True
+    variant = step.of(RULE=rule, SCALED=scale is not None, COPY=copy is not None, COUNTED=on_device)
     first, second = (*states, None)[:2]
     values = (factors.get(name, 0.0) for name in names)
     grid = ceil_div(w.size, 4 * THREADS)
