@@ -51,14 +51,14 @@ def check_average(dims: PoolGeometry, seed: int, dtype: np.dtype, options: tuple
 options_ = st.sampled_from([(False, 0.0), (True, 0.0), (False, 3.5)])
 
 
-@settings(max_examples=12)
+@settings(max_examples=20)
 @given(geometries(), seeds, dtypes, values, ways)
 def test_max_pooling_of_any_geometry_is_the_references(dims, seed, dtype, kind, way):
     with made(way):
         check_max(dims, seed, dtype, kind)
 
 
-@settings(max_examples=12)
+@settings(max_examples=20)
 @given(geometries(), seeds, dtypes, options_, ways)
 def test_average_pooling_of_any_geometry_is_the_references(dims, seed, dtype, options, way):
     with made(way):

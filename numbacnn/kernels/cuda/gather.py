@@ -452,7 +452,7 @@ def _gather(
     v = lanes(c, x, beside, y)
     units = n * math.prod(plan.outs) * (c // v)
     power_ = float(p), int(p) if p == int(p) and p <= 64 else -1
-    if plan.taps >= _LARGE and units < _BUSY and give_ != "filled":
+    if plan.taps >= _LARGE and units < _BUSY and take != "copy":
         _by_blocks(plan, x, beside, y, {**constants, "V": v}, give_, power_, cut)
         return
     images = 1 if units < _BUSY else max(1, min(n, 8 // v))
