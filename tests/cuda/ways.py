@@ -35,8 +35,8 @@ ways = st.sampled_from(["threads", "images"])
 
 @contextlib.contextmanager
 def made(way: str) -> Iterator[None]:
-    """Outputs are made so, whatever their sizes."""
-    with mock.patch.multiple(gather, **WAYS[way]):
+    """Outputs are made so, whatever their sizes, by blocks that are soon simulated."""
+    with mock.patch.multiple(gather, _THREADS=32, **WAYS[way]):
         yield
 
 
@@ -46,7 +46,7 @@ def cost(dims: PoolGeometry) -> int:
     return math.prod(dims.input_shape) + dims.n * dims.c * taps
 
 
-def geometries(most_channels: int = 9, most: int = 3000) -> st.SearchStrategy[PoolGeometry]:
+def geometries(most_channels: int = 9, most: int = 1000) -> st.SearchStrategy[PoolGeometry]:
     """Windows of any kind, of sizes that are soon simulated."""
     regular = pool_cases(most_channels=most_channels).map(lambda case: case.dims)
     return (regular | window_dims(most_channels=most_channels)).filter(lambda dims: cost(dims) < most)

@@ -16,6 +16,7 @@ Kernels are specialised by these constants:
 - WEIGHTED: inputs have weights.
 - GIVE: what becomes of the result: "value", "filled" (with a value where no input is), "divided", "root2",
   "root"; of p-norms' gradients "sign", "slope", "power".
+- THREADS: of a block; of it LANES vectors of channels, whose results LEVELS halvings combine.
 - ACC: what it is computed in: "real", "f64" or "i64"; OUT: what it is written from: "f32", "f64", "i32", "i64".
 """
 
@@ -52,7 +53,7 @@ from .intrinsics import (
 )
 from .launch import ceil_div, device, kernel
 
-_THREADS = 256
+_THREADS = 256  # of a block
 _BUSY = 1 << 18  # threads that keep any GPU busy; with fewer, large windows are cut and images not joined
 _LARGE = 16  # inputs of a window from which a block takes it
 _SHARE = 8  # inputs of a window per thread, at least
@@ -253,7 +254,7 @@ def line_at(table, weights, td, th, i1):
 @kernel(
     "x beside y table weights images:i32 first:i32 count:i32 groups:i32 o0:i32 o1:i32 o2:i32 i1:i32 i2:i32"
     " c:i32 image:i64 goal:i64 fill:real p:f64 whole:i32",
-    threads=_THREADS,
+    threads=lambda c: c["THREADS"],
 )
 def gather_each(
     x, beside, y, table, weights, images, first, count, groups, o0, o1, o2, i1, i2, c, image, goal, fill, p, whole
@@ -264,7 +265,7 @@ def gather_each(
     """
     vectors = div(c, V)
     length = i32(o2 * vectors)
-    unit = i32(block_x() * _THREADS + thread())
+    unit = i32(block_x() * THREADS + thread())
     row = div(unit, length)
     if row >= count:
         return
@@ -331,7 +332,7 @@ def gather_each(
 @kernel(
     "x beside y table weights chunks:i32 splits:i32 share:i32 o0:i32 o1:i32 o2:i32 i1:i32 i2:i32 c:i32 image:i64"
     " p:f64 whole:i32",
-    threads=_THREADS,
+    threads=lambda c: c["THREADS"],
 )
 def gather_block(x, beside, y, table, weights, chunks, splits, share, o0, o1, o2, i1, i2, c, image, p, whole):
     """A block per output pixel, split of its window and chunk of channels: LANES vectors of them.
@@ -355,13 +356,13 @@ def gather_block(x, beside, y, table, weights, chunks, splits, share, o0, o1, o2
     d0, d1, h0, h1, w0, w1 = window(table, d, h, w, o0, o1)
     if ACC == "f64":
         acc = local_array(V, f64)
-        parts = shared_array(V * _THREADS, f64)
+        parts = shared_array(V * THREADS, f64)
     elif ACC == "i64":
         acc = local_array(V, i64)
-        parts = shared_array(V * _THREADS, i64)
+        parts = shared_array(V * THREADS, i64)
     else:
         acc = local_array(V, real)
-        parts = shared_array(V * _THREADS, real)
+        parts = shared_array(V * THREADS, real)
     tops = acc
     begin(acc)
     depths, rows, columns = i32(d1 - d0), i32(h1 - h0), i32(w1 - w0)
@@ -378,8 +379,8 @@ def gather_block(x, beside, y, table, weights, chunks, splits, share, o0, o1, o2
         tw = i32(t - r * columns)
         td = div(r, rows)
         th = i32(r - td * rows)
-        step_r = div(i32(_THREADS // LANES), columns)
-        step_w = i32(_THREADS // LANES - step_r * columns)
+        step_r = div(i32(THREADS // LANES), columns)
+        step_w = i32(THREADS // LANES - step_r * columns)
         step_d = div(step_r, rows)
         step_r = i32(step_r - step_d * rows)
         while t < end:
@@ -391,19 +392,19 @@ def gather_block(x, beside, y, table, weights, chunks, splits, share, o0, o1, o2
             if TAKE == "routed":
                 place = (i64(d) * o1 + h) * o2 + w
             tap(x, beside, above * image + pixel * c + channel, acc, tops, 0, weight, place, p, whole)
-            t, tw, th, td = i32(t + _THREADS // LANES), i32(tw + step_w), i32(th + step_r), i32(td + step_d)
+            t, tw, th, td = i32(t + THREADS // LANES), i32(tw + step_w), i32(th + step_r), i32(td + step_d)
             if tw >= columns:
                 tw, th = i32(tw - columns), i32(th + 1)
             if th >= rows:
                 th, td = i32(th - rows), i32(td + 1)
     for k in static_range(V):
-        parts[k * _THREADS + thread()] = acc[k]
+        parts[k * THREADS + thread()] = acc[k]
     for level in static_range(LEVELS):
         sync()
-        if number_ < (_THREADS // LANES) >> (level + 1):
+        if number_ < (THREADS // LANES) >> (level + 1):
             for k in static_range(V):
-                own = k * _THREADS + thread()
-                merge(acc, k, parts[own + LANES * ((_THREADS // LANES) >> (level + 1))])
+                own = k * THREADS + thread()
+                merge(acc, k, parts[own + LANES * ((THREADS // LANES) >> (level + 1))])
                 parts[own] = acc[k]
     if number_ == 0 and channel < c:
         divisor = divisor_of(weights, d, h, w, o0, o1)
@@ -435,6 +436,13 @@ def gather(
     p: float = 0.0,
 ) -> None:
     """Gather y from x by the plan's tables; see the module for what is taken and given."""
+    _gather(plan, x, beside, y, take, give_, fill, p, True)
+
+
+def _gather(
+    plan: Plan, x: Any, beside: Any, y: Any, take: str, give_: str, fill: float, p: float, cut: bool
+) -> None:
+    """Gather; windows may be cut if `cut`."""
     n, c = y.shape[0], y.shape[-1]
     if y.size == 0:
         return
@@ -444,14 +452,14 @@ def gather(
     v = lanes(c, x, beside, y)
     units = n * math.prod(plan.outs) * (c // v)
     power_ = float(p), int(p) if p == int(p) and p <= 64 else -1
-    if plan.taps >= _LARGE and units < _BUSY and give_ != "filled":
-        _by_blocks(plan, x, beside, y, {**constants, "V": v}, give_, power_)
+    if plan.taps >= _LARGE and units < _BUSY and take != "copy":
+        _by_blocks(plan, x, beside, y, {**constants, "V": v}, give_, power_, cut)
         return
     images = 1 if units < _BUSY else max(1, min(n, 8 // v))
     groups = ceil_div(n, images)
     ones = (1,) * (3 - len(plan.outs))
     (o0, o1, o2), (_, i1, i2) = ones + plan.outs, ones + plan.ins
-    variant = gather_each.of(**constants, V=v, IMAGES=images, GIVE=give_)
+    variant = gather_each.of(**constants, V=v, IMAGES=images, GIVE=give_, THREADS=_THREADS)
     rows, length = groups * o0 * o1, o2 * (c // v)
     most = max(1, _UNITS // length)
     for first in range(0, rows, most):
@@ -462,14 +470,14 @@ def gather(
 
 
 def _by_blocks(
-    plan: Plan, x: Any, beside: Any, y: Any, constants: dict[str, Any], give_: str, power_: tuple[float, int]
+    plan: Plan, x: Any, beside: Any, y: Any, constants: dict[str, Any], give_: str, power_: tuple, cut: bool
 ) -> None:
     """A block per window, or several where windows are few."""
     n, c, v = y.shape[0], y.shape[-1], constants["V"]
     width = min(32, 1 << (c // v - 1).bit_length())
     chunks = ceil_div(c // v, width)
     windows = n * math.prod(plan.outs)
-    room = max(1, _BLOCKS // (windows * chunks))
+    room = max(1, _BLOCKS // (windows * chunks)) if cut else 1
     splits = max(1, min(room, int(plan.most // (_SHARE * (_THREADS // width)))))
     share = ceil_div(plan.most, splits)
     ones = (1,) * (3 - len(plan.outs))
@@ -482,7 +490,8 @@ def _by_blocks(
         target = memory.empty((windows, splits, c), kind)
         constants["OUT"] = {np.int64: "i64", np.float64: "f64", np.float32: "f32"}[kind]
     constants = {**constants, "GIVE": "value" if later else give_, "IMAGES": 1}
-    variant = gather_block.of(**constants, LANES=width, LEVELS=(_THREADS // width).bit_length() - 1)
+    levels = (_THREADS // width).bit_length() - 1
+    variant = gather_block.of(**constants, LANES=width, LEVELS=levels, THREADS=_THREADS)
     sizes = chunks, splits, share, o0, o1, o2, i1, i2, c
     arrays = x, beside, target, plan.table, plan.weights
     variant(windows * splits * chunks, *arrays, *sizes, x.size // n, *power_)
@@ -490,4 +499,5 @@ def _by_blocks(
         take = {"max": "max", "place": "least"}.get(constants["TAKE"], "value")
         rest = whole(splits, target.dtype == np.float64, device_of(x))
         ends = y.reshape(windows, 1, c)
-        gather(rest, target, beside if later else None, ends, take, give_ if later else "value", 0.0, power_[0])
+        give_, beside = (give_, beside) if later else ("value", None)
+        _gather(rest, target, beside, ends, take, give_, 0.0, power_[0], False)
