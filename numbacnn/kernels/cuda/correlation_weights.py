@@ -30,7 +30,7 @@ from .intrinsics import (
     u32,
 )
 from .launch import device, kernel
-from .plan import DEPTH, GROUPS, HEADER, NOWHERE, PITCH_Y, SLICES, TAP, TAPS, TILES_M, TILES_N
+from .plan import DEPTH, GROUPS, HEADER, NOWHERE, PITCH_Y, TAP, TAPS, TILES_M, TILES_N
 from .tile import (
     a_offset,
     b_offset,

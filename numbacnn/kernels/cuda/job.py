@@ -150,4 +150,3 @@ def weights_job(dims: ConvDims, math: str, item: int, aligned_: bool, device: An
     table = plan.table(dims, pass_, tiles_m, tiles_n, slices, each)
     scalars = (*pass_.input_, pass_.channels, *plan.division(pass_.channels), pass_.columns, size)
     return Job(made, blocks * slices, table, scalars, slices)
-

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 _THREADS = 256
 
 
-@kernel(
-    "slices scale bias residual y size:i64 count:i32 channels:i32 low:real high:real", threads=_THREADS
-)
+@kernel("slices scale bias residual y size:i64 count:i32 channels:i32 low:real high:real", threads=_THREADS)
 def add_slices(slices, scale, bias, residual, y, size, count, channels, low, high):
     i = i64(block_x()) * 256 + thread()
     if i < size:

@@ -258,22 +258,3 @@ sync, sync_warp = cuda.syncthreads, cuda.syncwarp
 exp, log, sqrt, tanh, pow_, abs_ = math.exp, math.log, math.sqrt, math.tanh, math.pow, abs
 static_range = range
 
-from .ptx_mma import (  # noqa: E402, the words of matrix products; that file needs this one's
-    bits,
-    copy_async,
-    copy_commit,
-    copy_wait,
-    div64,
-    dynamic_like,
-    fill_zero,
-    load2,
-    matrix4,
-    matrix4_turned,
-    mma_bf16,
-    mma_f16,
-    mma_tf32,
-    mul_high,
-    outer,
-    round_tf32,
-    store2,
-)

@@ -250,7 +250,9 @@ def load2(typingctx, p, i):
     def codegen(context, builder, sig, args):
         _, place = _pair(builder, args[0], args[1])
         vector = builder.load(place, align=2 * _bytes(p.dtype))
-        parts = [_widen(builder, p.dtype, builder.extract_element(vector, ir.Constant(_I32, k))) for k in (0, 1)]
+        parts = [
+            _widen(builder, p.dtype, builder.extract_element(vector, ir.Constant(_I32, k))) for k in (0, 1)
+        ]
         return context.make_tuple(builder, sig.return_type, parts)
 
     return signature(types.UniTuple(widened(p.dtype), 2), p, i), codegen
@@ -271,4 +273,3 @@ def store2(typingctx, p, i, first, second):
         return context.get_dummy_value()
 
     return signature(types.void, p, i, kind, kind), codegen
-
