@@ -105,7 +105,9 @@ def _map(axis: Any, weigh: Callable[[Span], list[float]]) -> AxisMap:
 @lru_cache(_PLANS)
 def windows(dims: PoolGeometry, rules: tuple[Rule, ...], transposed: bool, double: bool, device: int) -> Plan:
     """Windows' taps with the weights of a rule per axis; transposed, each pixel's windows."""
-    maps = [_map(axis, lambda s, r=rule: _weights(s, r)) for axis, rule in zip(axes(dims), rules, strict=True)]
+    maps = [
+        _map(axis, lambda s, r=rule: _weights(s, r)) for axis, rule in zip(axes(dims), rules, strict=True)
+    ]
     return plan_of([map.transposed for map in maps] if transposed else maps, double)
 
 

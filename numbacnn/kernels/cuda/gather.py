@@ -257,7 +257,26 @@ def line_at(table, weights, td, th, i1):
     threads=lambda c: c["THREADS"],
 )
 def gather_each(
-    x, beside, y, table, weights, images, first, count, groups, o0, o1, o2, i1, i2, c, image, goal, fill, p, whole
+    x,
+    beside,
+    y,
+    table,
+    weights,
+    images,
+    first,
+    count,
+    groups,
+    o0,
+    o1,
+    o2,
+    i1,
+    i2,
+    c,
+    image,
+    goal,
+    fill,
+    p,
+    whole,
 ):
     """A thread per output pixel and vector of channels, for some rows of outputs from `first` on.
 

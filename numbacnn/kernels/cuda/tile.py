@@ -133,7 +133,8 @@ def shared_of(c: Mapping[str, Any]) -> int:
 def blocks_of(c: Mapping[str, Any]) -> int:
     """Blocks that a multiprocessor is to hold at least."""
     sizes = c["BM"], c["BN"]
-    return next(s.blocks for s in shapes(c["MATH"], 16 // c["V"]) if (s.rows, s.columns) == sizes)
+    blocks = next(s.blocks for s in shapes(c["MATH"], 16 // c["V"]) if (s.rows, s.columns) == sizes)
+    return blocks - 1 if c["VB"] == 1 and blocks > 2 else blocks  # copies of single elements need registers
 
 
 def flags(

@@ -14,7 +14,20 @@ from typing import Any
 import numpy as np
 
 from . import memory
-from .intrinsics import block_x, div, i32, i64, load, local_array, maximum, minimum, real, static_range, store, thread
+from .intrinsics import (
+    block_x,
+    div,
+    i32,
+    i64,
+    load,
+    local_array,
+    maximum,
+    minimum,
+    real,
+    static_range,
+    store,
+    thread,
+)
 from .launch import ceil_div, kernel
 
 __all__ = ["max_unpool_backward", "max_unpool_forward"]
