@@ -257,4 +257,3 @@ shuffle_xor, shuffle_down = _shuffle(cuda.shfl_xor_sync), _shuffle(cuda.shfl_dow
 sync, sync_warp = cuda.syncthreads, cuda.syncwarp
 exp, log, sqrt, tanh, pow_, abs_ = math.exp, math.log, math.sqrt, math.tanh, math.pow, abs
 static_range = range
-
