@@ -29,7 +29,7 @@ def drawn(seed, kind, *shapes):
 
 
 def check(function, oracle, kind, arguments, shape):
-    """The function writes what the oracle does in float64, within the kind's bound, in any order of threads."""
+    """The function writes what the oracle does in float64, within the kind's bound, in either order."""
     dtype, precision = typed(kind)
     with config.precision_as(precision):
         got = computed(function, arguments, shape, dtype).astype(np.float64)

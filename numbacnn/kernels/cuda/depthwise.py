@@ -51,6 +51,7 @@ _WIDE = (1 << 31) - (1 << 12)  # threads from which positions need 64 bits
 
 @kernel("x w scale bias residual y plan low:real high:real", threads=_THREADS)
 def correlate_depthwise(x, w, scale, bias, residual, y, plan, low, high):
+    """Write VECTOR channels of an output; arguments as those of ``correlation.correlate``."""
     blocks = plan[TILES_M]
     of = div(block_x(), blocks)
     record = i32(HEADER + of * CLASS)
@@ -100,6 +101,7 @@ def correlate_depthwise(x, w, scale, bias, residual, y, plan, low, high):
 
 @kernel("x dy slices plan each:i32", threads=_THREADS)
 def correlate_depthwise_weights(x, dy, slices, plan, each):
+    """Write the sums over `each` outputs, of AT_ONCE taps and 32 channels: 8 lines of threads share them."""
     lines = shared_array(8 * 32, real)
     line = thread() >> 5
     lane_ = thread() & 31
