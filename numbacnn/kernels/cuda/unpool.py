@@ -14,7 +14,20 @@ from typing import Any
 import numpy as np
 
 from . import memory
-from .intrinsics import block_x, div, i32, i64, load, local_array, maximum, minimum, real, static_range, store, thread
+from .intrinsics import (
+    block_x,
+    div,
+    i32,
+    i64,
+    load,
+    local_array,
+    maximum,
+    minimum,
+    real,
+    static_range,
+    store,
+    thread,
+)
 from .launch import ceil_div, kernel
 
 __all__ = ["max_unpool_backward", "max_unpool_forward"]
@@ -53,7 +66,8 @@ def find_ranges(indices, ranges, first, count, stretches, stretch, pixels, c):
 
 
 @kernel(
-    "x indices ranges y first:i32 count:i32 bands:i32 band:i32 stretches:i32 stretch:i32 pixels:i32 whole:i32 c:i32",
+    "x indices ranges y first:i32 count:i32 bands:i32 band:i32 stretches:i32 stretch:i32 pixels:i32"
+    " whole:i32 c:i32",
     threads=_THREADS,
 )
 def put(x, indices, ranges, y, first, count, bands, band, stretches, stretch, pixels, whole, c):
