@@ -66,7 +66,8 @@ def find_ranges(indices, ranges, first, count, stretches, stretch, pixels, c):
 
 
 @kernel(
-    "x indices ranges y first:i32 count:i32 bands:i32 band:i32 stretches:i32 stretch:i32 pixels:i32 whole:i32 c:i32",
+    "x indices ranges y first:i32 count:i32 bands:i32 band:i32 stretches:i32 stretch:i32 pixels:i32"
+    " whole:i32 c:i32",
     threads=_THREADS,
 )
 def put(x, indices, ranges, y, first, count, bands, band, stretches, stretch, pixels, whole, c):
