@@ -105,14 +105,8 @@ def _map(axis: Axis, weights: list[list[float]]) -> AxisMap:
 @lru_cache(_PLANS)
 def windows(dims: PoolGeometry, rules: tuple[Rule, ...], transposed: bool, double: bool, device: int) -> Plan:
     """Windows' taps with the weights of a rule per axis; transposed, each pixel's windows."""
-<<<<<<< HEAD
-    maps = [
-        _map(axis, lambda s, r=rule: _weights(s, r)) for axis, rule in zip(axes(dims), rules, strict=True)
-    ]
-=======
     pairs = zip(axes(dims), rules, strict=True)
     maps = [_map(axis, [_weights(s, rule) for s in axis.spans]) for axis, rule in pairs]
->>>>>>> wt-cpool
     return plan_of([map.transposed for map in maps] if transposed else maps, double)
 
 

@@ -52,33 +52,9 @@ _UNITS = 1 << 30  # threads of a launch, at most
     threads=lambda c: c["THREADS"],
 )
 def gather_each(
-<<<<<<< HEAD
-    x,
-    beside,
-    y,
-    table,
-    weights,
-    images,
-    first,
-    count,
-    groups,
-    o0,
-    o1,
-    o2,
-    i1,
-    i2,
-    c,
-    image,
-    goal,
-    fill,
-    p,
-    whole,
-):
-=======
     x, beside, y, table, weights, images, first, count, groups, o0, o1, o2, i1, i2, c, image, goal, fill,
     p, whole,
 ):  # fmt: skip
->>>>>>> wt-cpool
     """A thread per output pixel and vector of channels, for some rows of outputs from `first` on.
 
     image, goal: elements of an image of x and of y. groups: sets of IMAGES images.
