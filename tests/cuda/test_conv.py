@@ -86,19 +86,19 @@ CHANNELS = {"exact": 16, "float64": 16, "tf32": 32, "float16": 64, "bfloat16": 6
 def _shapes(kind):
     c = CHANNELS[kind]
     return {
-        "aligned": ConvDims.of((1, 9, 8, c), (2, 3, c, 40), padding=((0, 1), (1, 1))),
+        "aligned": ConvDims.of((1, 8, 8, c), (2, 2, c, 40), padding=((0, 1), (1, 1))),
         "one by one": ConvDims.of((1, 9, 9, 7), (3, 3, 7, 35), padding=((1, 0), (0, 1)), stride=(1, 2)),
     }
 
 
 def _tiles():
-    """Every tile in every pass: of each kind the largest and the smallest at once, the others when slow."""
-    found = []
+    """Every tile in every pass: the smallest and some of the largest at once, the others when slow."""
+    found, large = [], ("exact", "tf32", "bfloat16")
     for kind in KINDS:
         fitting = tile.shapes("exact" if kind == "float64" else kind, typed(kind)[0].itemsize)
         for shape in fitting:
             for how, dims in _shapes(kind).items():
-                quick = shape == fitting[-1] or (shape == fitting[0] and how == "aligned")
+                quick = shape == fitting[-1] or (kind in large and shape == fitting[0] and how == "aligned")
                 name = f"{kind}-{shape.rows}x{shape.columns}-{how}"
                 found.append(
                     pytest.param(kind, shape, dims, id=name, marks=() if quick else pytest.mark.slow)
@@ -117,7 +117,10 @@ def test_every_tile_gives_the_references_results(name, kind, shape, dims, monkey
 @pytest.mark.parametrize("kind", ["exact", "tf32"])
 @pytest.mark.parametrize("name", PASSES)
 def test_sums_cut_into_slices_are_added_in_order(name, kind, monkeypatch):
-    dims = ConvDims.of((3, 9, 18, 24), (3, 3, 24, 24), stride=(1, 2), padding=1)
+    if name == "conv_backward_weights":
+        dims = ConvDims.of((2, 17, 17, 4), (2, 2, 4, 8))
+    else:
+        dims = ConvDims.of((1, 5, 6, 32), (3, 3, 32, 32), padding=1)
     arguments, shape = arguments_of(name, dims, kind)
     made = job.weights_job if name == "conv_backward_weights" else job.correlation_job
     slices = []
