@@ -25,7 +25,9 @@ def _all() -> dict[str, Configuration]:
 CONFIGURATIONS = _all()
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if c.slow else ()) for n, c in CONFIGURATIONS.items()]
+)
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)], ids=["sm_80", "sm_90"])
 def test_compiles_in_registers(name, capability):
     check(CONFIGURATIONS[name], capability)
