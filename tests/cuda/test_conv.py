@@ -67,7 +67,7 @@ def test_many_more_geometries_give_the_references_results(kind, case):
 
 
 @pytest.mark.parametrize("kind", ["exact", "bfloat16"])
-@settings(max_examples=3)
+@settings(max_examples=2)
 @given(case=conv_transpose_cases(most_channels=9))
 def test_transposed_convolutions_give_the_references_results(kind, case):
     dims = case.dims
@@ -86,19 +86,19 @@ CHANNELS = {"exact": 16, "float64": 16, "tf32": 32, "float16": 64, "bfloat16": 6
 def _shapes(kind):
     c = CHANNELS[kind]
     return {
-        "aligned": ConvDims.of((1, 9, 8, c), (2, 3, c, 40), padding=((0, 1), (1, 1))),
+        "aligned": ConvDims.of((1, 8, 8, c), (2, 2, c, 40), padding=((0, 1), (1, 1))),
         "one by one": ConvDims.of((1, 9, 9, 7), (3, 3, 7, 35), padding=((1, 0), (0, 1)), stride=(1, 2)),
     }
 
 
 def _tiles():
-    """Every tile in every pass: of each kind the largest and the smallest at once, the others when slow."""
-    found = []
+    """Every tile in every pass: the smallest and some of the largest at once, the others when slow."""
+    found, large = [], ("exact", "tf32", "bfloat16")
     for kind in KINDS:
         fitting = tile.shapes("exact" if kind == "float64" else kind, typed(kind)[0].itemsize)
         for shape in fitting:
             for how, dims in _shapes(kind).items():
-                quick = shape == fitting[-1] or (shape == fitting[0] and how == "aligned")
+                quick = shape == fitting[-1] or (kind in large and shape == fitting[0] and how == "aligned")
                 name = f"{kind}-{shape.rows}x{shape.columns}-{how}"
                 found.append(
                     pytest.param(kind, shape, dims, id=name, marks=() if quick else pytest.mark.slow)
@@ -117,7 +117,10 @@ def test_every_tile_gives_the_references_results(name, kind, shape, dims, monkey
 @pytest.mark.parametrize("kind", ["exact", "tf32"])
 @pytest.mark.parametrize("name", PASSES)
 def test_sums_cut_into_slices_are_added_in_order(name, kind, monkeypatch):
-    dims = ConvDims.of((3, 9, 18, 24), (3, 3, 24, 24), stride=(1, 2), padding=1)
+    if name == "conv_backward_weights":
+        dims = ConvDims.of((2, 17, 17, 4), (2, 2, 4, 8))
+    else:
+        dims = ConvDims.of((1, 5, 6, 32), (3, 3, 32, 32), padding=1)
     arguments, shape = arguments_of(name, dims, kind)
     made = job.weights_job if name == "conv_backward_weights" else job.correlation_job
     slices = []
@@ -172,12 +175,12 @@ def test_slices_are_finished_after_their_sum():
 
 
 @pytest.mark.parametrize("many", [1, 2])
-@pytest.mark.parametrize("channels", [8, 35])
+@pytest.mark.parametrize("channels", [8, 9])
 @pytest.mark.parametrize("kind", ["exact", "bfloat16"])
 @pytest.mark.parametrize("name", PASSES)
 def test_depthwise_convolutions_give_the_references_results(name, kind, channels, many):
     dims = ConvDims.of(
-        (2, 7, 6, channels), (3, 4, 1, many * channels), groups=channels, stride=(2, 1),
+        (2, 6, 5, channels), (3, 4, 1, many * channels), groups=channels, stride=(2, 1),
         dilation=(1, 2), padding=((2, 1), (1, 3)),
     )  # fmt: skip
     assert depthwise.is_depthwise(dims)
@@ -224,14 +227,6 @@ def test_nan_and_infinity_reach_the_output():
                 arguments = dims, x, w, None, None, None, activation
                 got = computed(conv.conv_forward_fused, arguments, dims.output_shape, np.float32)
                 assert np.array_equal(np.isnan(got), np.isnan(expected))
-
-
-@pytest.mark.parametrize("name", PASSES)
-def test_bits_are_the_same_again(name):
-    dims = ConvDims.of((2, 6, 7, 12), (3, 3, 12, 20), padding=1)
-    arguments, shape = arguments_of(name, dims, "tf32")
-    first, second = (computed(getattr(conv, name), arguments, shape, np.float32).tobytes() for _ in range(2))
-    assert first == second
 
 
 def test_precision_chooses_what_multiplies(monkeypatch):

@@ -22,6 +22,12 @@ def _address(builder, p, i):
     return builder.ptrtoint(inner, _I32)
 
 
+def _by_warps(builder, result, arguments, text, constraints, values):
+    """Call inline PTX that all lanes of a warp are to run together: not to be moved below a branch."""
+    function = ir.InlineAsm(ir.FunctionType(result, arguments), text, constraints, side_effect=True)
+    return builder.call(function, values, attrs=("convergent",))
+
+
 def _registers(builder, array, count, first=0):
     """Pointers to the elements of a local array: after optimisation, registers."""
     return [builder.gep(array, [ir.Constant(_I32, first + k)]) for k in range(count)]
@@ -102,7 +108,7 @@ def _matrix(turned):
             text = f"ldmatrix.sync.aligned.m8n8.x4{turned}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
             four = ir.LiteralStructType([_I32] * 4)
             where = [_address(builder, args[2], args[3])]
-            read = asm(builder, four, [_I32], text, f"=r,=r,=r,=r,r,{_MEMORY}", where, True)
+            read = _by_warps(builder, four, [_I32], text, f"=r,=r,=r,=r,r,{_MEMORY}", where)
             for k, register in enumerate(_registers(builder, args[0], 4, start)):
                 builder.store(builder.extract_value(read, k), register)
             return context.get_dummy_value()
@@ -156,7 +162,7 @@ def _mma(shape):
                     j = step if i % 2 == 0 else wide - 1 - step  # there and back: the last b is at hand
                     c = _registers(builder, args[0], 4, (i * wide + j) * 4)
                     operands = [*left[i * 4 : i * 4 + 4], *right[j * 2 : j * 2 + 2], *map(builder.load, c)]
-                    done = asm(builder, four, [_I32] * 6 + [_FLOAT] * 4, text, constraints, operands)
+                    done = _by_warps(builder, four, [_I32] * 6 + [_FLOAT] * 4, text, constraints, operands)
                     for k in range(4):
                         builder.store(builder.extract_value(done, k), c[k])
             return context.get_dummy_value()

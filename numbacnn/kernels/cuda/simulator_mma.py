@@ -103,7 +103,8 @@ def _mma(kind: str, name: str) -> Callable:
             depth = 8 * each
             across = left.transpose(2, 4, 0, 3, 1, 5).reshape(rows * 16, depth)
             down = right.transpose(2, 0, 3, 1, 4).reshape(columns * 8, depth)
-            product = across.astype(np.float64) @ down.astype(np.float64).T
+            with np.errstate(all="ignore"):
+                product = across.astype(np.float64) @ down.astype(np.float64).T
             tiles = product.reshape(rows, 2, 8, columns, 4, 2).transpose(2, 4, 0, 3, 1, 5)
             return list(tiles.reshape(32, rows * columns * 4))
 
@@ -144,8 +145,9 @@ def outer(
         p.check(first, int(places[-1, -1]) + 1)
         return p.array[places + first].astype(np.float64)
 
-    product = lines(i, row_step, row_line, rows).T @ lines(k, column_step, column_line, columns)
-    sums.array[: rows * columns] = sums.array[: rows * columns] + product.reshape(-1)
+    with np.errstate(all="ignore"):
+        product = lines(i, row_step, row_line, rows).T @ lines(k, column_step, column_line, columns)
+        sums.array[: rows * columns] = sums.array[: rows * columns] + product.reshape(-1)
 
 
 @functools.cache
