@@ -37,8 +37,8 @@ Sizes = tuple[int, ...]
 
 
 @kernel(
-    "source target places first:i32 count:i32 height:i32 width:i32 slices:i32 lines:i32 line:i32 hop:i32 c:i32"
-    " taps:i32",
+    "source target places first:i32 count:i32 height:i32 width:i32 slices:i32 lines:i32 line:i32 hop:i32"
+    " c:i32 taps:i32",
     threads=_THREADS,
 )
 def move(source, target, places, first, count, height, width, slices, lines, line, hop, c, taps):

@@ -36,6 +36,7 @@ _THREADS = 256
 _UNITS = 1 << 30  # threads of a launch, at most
 _STRETCH = 32  # pixels of a stretch, at least
 _BAND = 512  # pixels of a band, at least
+_STRETCHES = 4  # whose values a band holds, about
 _AT_ONCE = 8  # indices that a thread reads before it uses them
 
 
@@ -138,7 +139,7 @@ def max_unpool_forward(
     pixels, whole = math.prod(in_), math.prod(y.shape[1:-1])
     # both grow with the root of the sizes, as the bands' looks at the stretches are their numbers' product
     stretch = max(_STRETCH, math.isqrt(pixels))
-    band = max(_BAND, 4 * stretch * whole // pixels)
+    band = max(_BAND, _STRETCHES * stretch * whole // pixels)
     stretches, bands = ceil_div(pixels, stretch), ceil_div(whole, band)
     ranges = memory.empty((n * stretches, 2, c), np.int64)
     _launch(find_ranges, n * stretches, c, (indices, ranges), (stretches, stretch, pixels, c))

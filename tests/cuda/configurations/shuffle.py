@@ -10,5 +10,5 @@ CONFIGURATIONS = {
     )
     for spread in (True, False)
     for quads in (True, False)
-    for kind in ("float32", "float64", "bfloat16")
+    for kind in ("float32", "bfloat16")
 }

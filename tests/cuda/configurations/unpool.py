@@ -4,7 +4,7 @@ from numbacnn.kernels.cuda.unpool import fetch, find_ranges, put
 
 from ..gate import Configuration
 
-KINDS = ("float32", "float64", "float16", "bfloat16")
+KINDS = ("float32", "float64", "bfloat16")
 
 CONFIGURATIONS = {
     "ranges": Configuration(find_ranges.of(), ("int64", "int64"), 48),
