@@ -115,6 +115,14 @@ def _specialise(
     return unrolled(function, {**plain, **own}, namespace)
 
 
+def _unowned(array: np.ndarray) -> np.ndarray:
+    """The same memory, which this keeps from no one."""
+    if not array.size:
+        return np.empty(0, array.dtype)
+    memory: Any = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
+    return np.frombuffer(memory, np.uint8).view(array.dtype)
+
+
 class Parameter(NamedTuple):
     """One of a kernel's parameters, as its signature states it."""
 
@@ -175,18 +183,27 @@ class Variant:
         return "f32"
 
     def _simulate(self, grid: tuple[int, int, int], arguments: tuple) -> None:
+        stream = _driver.current_stream()
+        given = [
+            a if p.kind or a is None else a.host
+            for a, p in zip(arguments, self.kernel.parameters, strict=True)
+        ]
+        if stream.capture is not None:  # a graph owns the memory, not each of its launches
+            given = [_unowned(a) if isinstance(a, np.ndarray) else a for a in given]
+        _driver.calls()._do(stream.handle, lambda: self.simulate(grid, *given))
+
+    def simulate(self, grid: int | tuple[int, ...], *arguments: Any) -> None:
+        """Run in the simulator, here and now, whatever device there is; the arrays are flat ones of NumPy."""
+        x, y, z = (grid, 1, 1) if isinstance(grid, int) else (*grid, 1, 1)[:3]
         real, values = self.real(arguments), []
         for argument, parameter in zip(arguments, self.kernel.parameters, strict=True):
             kind = real if parameter.kind == "real" else parameter.kind
-            if kind:
-                values.append(simulator.TYPES[kind](argument))
-            else:
-                values.append(None if argument is None else argument.host)
+            values.append(simulator.TYPES[kind](argument) if kind else argument)
         with _lock:
             if real not in self._simulated:
                 self._simulated[real] = self.specialised(_SIMULATED, real, lambda function: function)
             function = self._simulated[real]
-            simulator.run(function, self.kernel.meets, grid, self.threads, self.shared, values)
+            simulator.run(function, self.kernel.meets, (x, y, z), self.threads, self.shared, values)
 
     def specialised(self, words: Any, real: str, mark: Callable[[Callable], Any]) -> Callable:
         """The kernel's function for these constants and this computing type."""
