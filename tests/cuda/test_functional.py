@@ -30,7 +30,7 @@ CASES = [
     ("conv_forward", (floats(*IMAGE), W), (), {"padding_mode": "reflect", "padding": 2}),
     ("conv_forward", (floats(*VOLUME), floats(2, 2, 1, 1, 4)), (), {"groups": 2, "activation": "relu6"}),
     ("conv_backward_data", (DY, W), (IMAGE,), CONV),
-    ("conv_backward_data", (floats(2, 8, 6, 4), W), (IMAGE,), {"padding": 2, "padding_mode": "circular"}),
+    ("conv_backward_data", (floats(2, 8, 8, 4), W), (IMAGE,), {"padding": 2, "padding_mode": "circular"}),
     ("conv_backward_weights", (floats(*IMAGE), DY), (W.shape,), CONV),
     ("conv_backward_weights", (floats(*SIGNAL), floats(2, 9, 5)), ((3, 4, 5),), {"padding": 1, "flip": True}),
     ("conv_transpose_forward", (floats(2, 3, 4, 3), TURNED, floats(5)), (), TWO),
@@ -128,7 +128,9 @@ def test_pooling_gives_what_it_gives_on_the_cpu(stem):
     y = check(f"{stem}_forward", (x,), arguments, options)
     dy = floats(*y.shape)
     given, where = ((dy, x, y), ()) if whole else ((dy,), (IMAGE,))
-    check(f"{stem}_backward", given, (*where, *arguments), options)
+    if not stem.startswith("adaptive"):  # their windows follow from the shapes
+        where = (*where, *arguments)
+    check(f"{stem}_backward", given, where, options)
 
 
 def test_unpooling_gives_what_it_gives_on_the_cpu():

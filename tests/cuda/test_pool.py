@@ -51,14 +51,14 @@ def check_average(dims: PoolGeometry, seed: int, dtype: np.dtype, options: tuple
 options_ = st.sampled_from([(False, 0.0), (True, 0.0), (False, 3.5)])
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(geometries(), seeds, dtypes, values, ways)
 def test_max_pooling_of_any_geometry_is_the_references(dims, seed, dtype, kind, way):
     with made(way):
         check_max(dims, seed, dtype, kind)
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(geometries(), seeds, dtypes, options_, ways)
 def test_average_pooling_of_any_geometry_is_the_references(dims, seed, dtype, options, way):
     with made(way):
@@ -67,17 +67,27 @@ def test_average_pooling_of_any_geometry_is_the_references(dims, seed, dtype, op
 
 # Large windows of few outputs: whole images, edges in the padding, overlaps, channels past a block's lanes.
 LARGE = [
-    PoolDims.of((2, 7, 5, 8), (7, 5)),
+    PoolDims.of((2, 7, 5, 8), (7, 5)),  # whole images
     PoolDims.of((1, 9, 8, 3), (6, 5), (3, 4), ((2, 1), (0, 3)), ceil_mode=True),
-    PoolDims.of((1, 13, 132), 5, 6, dilation=2),
+    PoolDims.of((1, 9, 132), 5, 6, dilation=2),
     PoolDims.of((1, 3, 4, 5, 2), (2, 4, 5), (1, 1, 1)),
     WindowDims.adaptive((1, 7, 6, 12), (2, 1)),
 ]
 
 
 @pytest.mark.parametrize("dims", LARGE, ids=lambda dims: str(dims.input_shape))
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["blocks", "splits"])
 def test_large_windows_are_the_references_in_any_way(dims, way):
+    with made(way):
+        check_max(dims, 3, np.dtype(np.float32), "ties")
+        check_average(dims, 3, np.dtype(np.float32), (True, 0.0))
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3, 3), (3, 4, 8), (2, 3, 2, 3, 5)], ids=str)
+@pytest.mark.parametrize("way", ["images", "launches"])
+def test_several_images_are_the_references(shape, way):
+    """As many as a thread takes, and one left."""
+    dims = PoolDims.of(shape, 2, 1, 1)
     with made(way):
         check_max(dims, 3, np.dtype(np.float32), "ties")
         check_average(dims, 3, np.dtype(np.float32), (True, 0.0))
@@ -85,11 +95,10 @@ def test_large_windows_are_the_references_in_any_way(dims, way):
 
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
 @pytest.mark.parametrize("way", ["blocks", "splits"])
-@pytest.mark.parametrize("kind", ["wild", "negative"])
-def test_large_windows_of_any_type_tell_nan_and_infinity_apart(dtype, way, kind):
+def test_large_windows_of_any_type_tell_nan_and_infinity_apart(dtype, way):
     dims = PoolDims.of((1, 5, 7, 8), (4, 5), (1, 2))
     with made(way):
-        check_max(dims, 1, dtype, kind)
+        check_max(dims, 1, dtype, "wild")
         check_average(dims, 1, dtype, (False, 0.0))
 
 
@@ -100,8 +109,8 @@ def test_a_large_image_is_cut_by_sizes_alone():
     check_average(dims, 4, np.dtype(np.float32), (False, 0.0))
 
 
-@settings(max_examples=15)
-@given(geometries(most_channels=5, most=1500), st.booleans(), seeds)
+@settings(max_examples=8)
+@given(geometries(most_channels=5), st.booleans(), seeds)
 def test_average_pooling_and_its_gradient_are_adjoint(dims, count_include_pad, seed):
     x, dy = arrays(seed, dims.input_shape, dims.output_shape)
 

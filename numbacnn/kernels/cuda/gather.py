@@ -1,270 +1,67 @@
-"""Outputs gathered from their inputs, channels last: windows of pooling, padding, resizing, and all gradients.
+"""Outputs gathered from their inputs, channels last: windows of pooling, padding, resizing, and gradients.
 
 An output reads all combinations of its inputs along the axes (`axes.Plan`) and combines them: that is its
 sum, its maximum, or the place of that.  Each output is one thread's, or where windows are large and outputs
 few one block's, or that of several blocks whose results are combined in order.  Nothing is added from two
 sides, and sums have an order that sizes alone give.
 
-Kernels are specialised by these constants:
-
-- RANK: spatial axes, 1 to 3.
-- V: neighbouring channels of a thread: 1, or 4 or 8 where they fill the channels.
-- IMAGES: images of a thread, whose windows are the same.
-- TAKE: how an input enters: "copy", "value" (summed), "magnitude", "square", "power" (their sums), "max",
-  "place" (of the first input that is the maximum given), "least" (of places), "routed" (summed if its place is
-  the output's own).
-- WEIGHTED: inputs have weights.
-- GIVE: what becomes of the result: "value", "filled" (with a value where no input is), "divided", "root2",
-  "root"; of p-norms' gradients "sign", "slope", "power".
-- ACC: what it is computed in: "real", "f64" or "i64"; OUT: what it is written from: "f32", "f64", "i32", "i64".
+The kernels' constants, among them what is taken and what is given, are described in `taps`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _driver, memory
 from .axes import Plan, device_of, whole
 from .intrinsics import (
-    abs_,
     block_x,
     div,
-    f32,
     f64,
-    fma,
     i32,
     i64,
-    load,
-    load4,
     local_array,
-    pow_,
     real,
     shared_array,
-    sqrt,
     static_range,
-    store,
-    store4,
     sync,
     thread,
 )
-from .launch import ceil_div, device, kernel
+from .launch import ceil_div, kernel
+from .taps import begin, divisor_of, give, line_at, merge, read_tops, tap, window
 
-_THREADS = 256
+if TYPE_CHECKING:
+    RANK = V = IMAGES = THREADS = LANES = LEVELS = 0
+    TAKE = GIVE = ACC = OUT = ""
+    WEIGHTED = False
+
+_THREADS = 256  # of a block
 _BUSY = 1 << 18  # threads that keep any GPU busy; with fewer, large windows are cut and images not joined
 _LARGE = 16  # inputs of a window from which a block takes it
 _SHARE = 8  # inputs of a window per thread, at least
 _BLOCKS = 1024  # that keep any GPU busy, where windows are cut further
 _UNITS = 1 << 30  # threads of a launch, at most
-_NOWHERE = (1 << 63) - 1  # the place of what was not found
-
-
-@device
-def begin(acc):
-    for k in static_range(V * IMAGES):
-        if TAKE == "max":
-            acc[k] = -real(1e999)
-        elif TAKE == "place" or TAKE == "least":
-            acc[k] = i64(_NOWHERE)
-        else:
-            acc[k] = real(0)
-
-
-@device
-def power(base, p, whole):
-    """Of a magnitude: by products where the power is a small whole number."""
-    if whole < 0:
-        return pow_(base, p)
-    result, left, factor = f64(1), whole, base
-    while left > 0:
-        if left & 1:
-            result = result * factor
-        factor = factor * factor
-        left = i32(left >> 1)
-    return result
-
-
-@device
-def enter(acc, k, value, mark, weight, place, p, whole):
-    """Combine one input: `mark` is the maximum where places are sought, else where the input was routed."""
-    if TAKE == "copy":
-        acc[k] = value
-    elif TAKE == "value":
-        acc[k] = fma(weight, value, acc[k]) if WEIGHTED else acc[k] + value
-    elif TAKE == "magnitude":
-        acc[k] = acc[k] + abs_(value)
-    elif TAKE == "square":
-        acc[k] = fma(value, value, acc[k])
-    elif TAKE == "power":
-        acc[k] = acc[k] + power(f64(abs_(value)), p, whole)
-    elif TAKE == "max":
-        # the first NaN stays: nothing replaces it
-        if not (value <= acc[k]) and acc[k] == acc[k]:
-            acc[k] = value
-    elif TAKE == "place":
-        if (value == mark or (value != value and mark != mark)) and place < acc[k]:
-            acc[k] = place
-    elif TAKE == "least":
-        if value < acc[k]:
-            acc[k] = value
-    else:
-        acc[k] = acc[k] + (value if mark == place else real(0))
-
-
-@device
-def merge(acc, k, other):
-    """Combine two results, the own one's inputs being the earlier ones."""
-    if TAKE == "max":
-        if not (other <= acc[k]) and acc[k] == acc[k]:
-            acc[k] = other
-    elif TAKE == "place" or TAKE == "least":
-        if other < acc[k]:
-            acc[k] = other
-    else:
-        acc[k] = acc[k] + other
-
-
-@device
-def read_tops(beside, at, tops, first):
-    """The maxima whose places are sought."""
-    if V == 1:
-        tops[first] = load(beside, at)
-    else:
-        for q in static_range(V // 4):
-            four = load4(beside, at + 4 * q)
-            for e in static_range(4):
-                tops[first + 4 * q + e] = four[e]
-
-
-@device
-def tap(x, beside, at, acc, tops, first, weight, place, p, whole):
-    """Combine the inputs of one pixel."""
-    if V == 1:
-        value = load(x, at)
-        if TAKE == "routed":
-            enter(acc, first, value, load(beside, at), weight, place, p, whole)
-        else:
-            enter(acc, first, value, tops[first], weight, place, p, whole)
-    else:
-        for q in static_range(V // 4):
-            four = load4(x, at + 4 * q)
-            if TAKE == "routed":
-                marks = load4(beside, at + 4 * q)
-                for e in static_range(4):
-                    enter(acc, first + 4 * q + e, four[e], marks[e], weight, place, p, whole)
-            else:
-                for e in static_range(4):
-                    k = first + 4 * q + e
-                    enter(acc, k, four[e], tops[k], weight, place, p, whole)
-
-
-@device
-def result(value, own, divisor, p):
-    """What becomes of a result, in the type that is written; `own` is the value of `beside` at the output."""
-    if OUT == "f32":
-        return f32(finished(value, own, divisor, p))
-    if OUT == "f64":
-        return f64(finished(value, own, divisor, p))
-    if OUT == "i32":
-        return i32(value)
-    return value
-
-
-@device
-def finished(value, own, divisor, p):
-    if GIVE == "divided":
-        return value / divisor
-    if GIVE == "root2":
-        return sqrt(value)
-    if GIVE == "root":
-        return pow_(value, f64(1) / p)
-    if GIVE == "sign":
-        return value if own > real(0) else (-value if own < real(0) else own)
-    if GIVE == "slope":
-        return value * own
-    if GIVE == "power":
-        size = value * pow_(f64(abs_(own)), p - f64(1))
-        return size if own > real(0) else (-size if own < real(0) else f64(own))
-    return value
-
-
-@device
-def give(beside, y, at, acc, first, divisor, p):
-    """Write the results of one pixel."""
-    if V == 1:
-        own = acc[first]
-        if GIVE == "sign" or GIVE == "slope" or GIVE == "power":
-            own = load(beside, at)
-        store(y, at, result(acc[first], own, divisor, p))
-    else:
-        for q in static_range(V // 4):
-            k = first + 4 * q
-            owns = (acc[k], acc[k + 1], acc[k + 2], acc[k + 3])
-            if GIVE == "sign" or GIVE == "slope" or GIVE == "power":
-                owns = load4(beside, at + 4 * q)
-            a = result(acc[k], owns[0], divisor, p)
-            b = result(acc[k + 1], owns[1], divisor, p)
-            c = result(acc[k + 2], owns[2], divisor, p)
-            d = result(acc[k + 3], owns[3], divisor, p)
-            store4(y, at + 4 * q, (a, b, c, d))
-
-
-@device
-def window(table, d, h, w, o0, o1):
-    """The bounds of an output's inputs along the axes."""
-    d0, d1, h0, h1, base = i32(0), i32(1), i32(0), i32(1), i32(0)
-    if RANK == 3:
-        d0, d1, base = table[d], table[d + 1], i32(o0 + 1)
-    if RANK > 1:
-        h0, h1, base = table[base + h], table[base + h + 1], i32(base + o1 + 1)
-    return d0, d1, h0, h1, table[base + w], table[base + w + 1]
-
-
-@device
-def divisor_of(weights, d, h, w, o0, o1):
-    """By what an output's sum is divided."""
-    count, base = real(1), i32(0)
-    if GIVE == "divided":
-        if RANK == 3:
-            count, base = weights[d], i32(o0 + 1)
-        if RANK > 1:
-            count, base = count * weights[base + h], i32(base + o1 + 1)
-        count = count * weights[base + w]
-    return count
-
-
-@device
-def line_at(table, weights, td, th, i1):
-    """The row of the input that taps of the first axes meet, and their weight."""
-    line, weight = i32(0), real(1)
-    if RANK == 3:
-        line = i32(table[td] * i1)
-        if WEIGHTED:
-            weight = weights[td]
-    if RANK > 1:
-        line = i32(line + table[th])
-        if WEIGHTED:
-            weight = weight * weights[th]
-    return line, weight
 
 
 @kernel(
     "x beside y table weights images:i32 first:i32 count:i32 groups:i32 o0:i32 o1:i32 o2:i32 i1:i32 i2:i32"
     " c:i32 image:i64 goal:i64 fill:real p:f64 whole:i32",
-    threads=_THREADS,
+    threads=lambda c: c["THREADS"],
 )
 def gather_each(
-    x, beside, y, table, weights, images, first, count, groups, o0, o1, o2, i1, i2, c, image, goal, fill, p, whole
-):
+    x, beside, y, table, weights, images, first, count, groups, o0, o1, o2, i1, i2, c, image, goal, fill,
+    p, whole,
+):  # fmt: skip
     """A thread per output pixel and vector of channels, for some rows of outputs from `first` on.
 
     image, goal: elements of an image of x and of y. groups: sets of IMAGES images.
     """
     vectors = div(c, V)
     length = i32(o2 * vectors)
-    unit = i32(block_x() * _THREADS + thread())
+    unit = i32(block_x() * THREADS + thread())
     row = div(unit, length)
     if row >= count:
         return
@@ -317,10 +114,9 @@ def gather_each(
                 tw = i32(tw + 1)
             th = i32(th + 1)
         td = i32(td + 1)
-    if GIVE == "filled":
-        if d0 == d1 or h0 == h1 or w0 == w1:
-            for k in static_range(V * IMAGES):
-                acc[k] = fill
+    if GIVE == "filled" and (d0 == d1 or h0 == h1 or w0 == w1):
+        for k in static_range(V * IMAGES):
+            acc[k] = fill
     divisor = divisor_of(weights, d, h, w, o0, o1)
     for b in static_range(IMAGES):
         which = i32(group + b * groups)
@@ -329,9 +125,9 @@ def gather_each(
 
 
 @kernel(
-    "x beside y table weights chunks:i32 splits:i32 share:i32 o0:i32 o1:i32 o2:i32 i1:i32 i2:i32 c:i32 image:i64"
-    " p:f64 whole:i32",
-    threads=_THREADS,
+    "x beside y table weights chunks:i32 splits:i32 share:i32 o0:i32 o1:i32 o2:i32 i1:i32 i2:i32 c:i32"
+    " image:i64 p:f64 whole:i32",
+    threads=lambda c: c["THREADS"],
 )
 def gather_block(x, beside, y, table, weights, chunks, splits, share, o0, o1, o2, i1, i2, c, image, p, whole):
     """A block per output pixel, split of its window and chunk of channels: LANES vectors of them.
@@ -355,13 +151,13 @@ def gather_block(x, beside, y, table, weights, chunks, splits, share, o0, o1, o2
     d0, d1, h0, h1, w0, w1 = window(table, d, h, w, o0, o1)
     if ACC == "f64":
         acc = local_array(V, f64)
-        parts = shared_array(V * _THREADS, f64)
+        parts = shared_array(V * THREADS, f64)
     elif ACC == "i64":
         acc = local_array(V, i64)
-        parts = shared_array(V * _THREADS, i64)
+        parts = shared_array(V * THREADS, i64)
     else:
         acc = local_array(V, real)
-        parts = shared_array(V * _THREADS, real)
+        parts = shared_array(V * THREADS, real)
     tops = acc
     begin(acc)
     depths, rows, columns = i32(d1 - d0), i32(h1 - h0), i32(w1 - w0)
@@ -378,8 +174,8 @@ def gather_block(x, beside, y, table, weights, chunks, splits, share, o0, o1, o2
         tw = i32(t - r * columns)
         td = div(r, rows)
         th = i32(r - td * rows)
-        step_r = div(i32(_THREADS // LANES), columns)
-        step_w = i32(_THREADS // LANES - step_r * columns)
+        step_r = div(i32(THREADS // LANES), columns)
+        step_w = i32(THREADS // LANES - step_r * columns)
         step_d = div(step_r, rows)
         step_r = i32(step_r - step_d * rows)
         while t < end:
@@ -391,19 +187,19 @@ def gather_block(x, beside, y, table, weights, chunks, splits, share, o0, o1, o2
             if TAKE == "routed":
                 place = (i64(d) * o1 + h) * o2 + w
             tap(x, beside, above * image + pixel * c + channel, acc, tops, 0, weight, place, p, whole)
-            t, tw, th, td = i32(t + _THREADS // LANES), i32(tw + step_w), i32(th + step_r), i32(td + step_d)
+            t, tw, th, td = i32(t + THREADS // LANES), i32(tw + step_w), i32(th + step_r), i32(td + step_d)
             if tw >= columns:
                 tw, th = i32(tw - columns), i32(th + 1)
             if th >= rows:
                 th, td = i32(th - rows), i32(td + 1)
     for k in static_range(V):
-        parts[k * _THREADS + thread()] = acc[k]
+        parts[k * THREADS + thread()] = acc[k]
     for level in static_range(LEVELS):
         sync()
-        if number_ < (_THREADS // LANES) >> (level + 1):
+        if number_ < (THREADS // LANES) >> (level + 1):
             for k in static_range(V):
-                own = k * _THREADS + thread()
-                merge(acc, k, parts[own + LANES * ((_THREADS // LANES) >> (level + 1))])
+                own = k * THREADS + thread()
+                merge(acc, k, parts[own + LANES * ((THREADS // LANES) >> (level + 1))])
                 parts[own] = acc[k]
     if number_ == 0 and channel < c:
         divisor = divisor_of(weights, d, h, w, o0, o1)
@@ -435,6 +231,13 @@ def gather(
     p: float = 0.0,
 ) -> None:
     """Gather y from x by the plan's tables; see the module for what is taken and given."""
+    _gather(plan, x, beside, y, take, give_, fill, p, True)
+
+
+def _gather(
+    plan: Plan, x: Any, beside: Any, y: Any, take: str, give_: str, fill: float, p: float, cut: bool
+) -> None:
+    """Gather; windows may be cut if `cut`."""
     n, c = y.shape[0], y.shape[-1]
     if y.size == 0:
         return
@@ -444,14 +247,14 @@ def gather(
     v = lanes(c, x, beside, y)
     units = n * math.prod(plan.outs) * (c // v)
     power_ = float(p), int(p) if p == int(p) and p <= 64 else -1
-    if plan.taps >= _LARGE and units < _BUSY and give_ != "filled":
-        _by_blocks(plan, x, beside, y, {**constants, "V": v}, give_, power_)
+    if plan.taps >= _LARGE and units < _BUSY and take != "copy":
+        _by_blocks(plan, x, beside, y, {**constants, "V": v}, give_, power_, cut)
         return
-    images = 1 if units < _BUSY else max(1, min(n, 8 // v))
+    images = 1 if units < _BUSY else 1 << (min(n, 4, 8 // v).bit_length() - 1)
     groups = ceil_div(n, images)
     ones = (1,) * (3 - len(plan.outs))
     (o0, o1, o2), (_, i1, i2) = ones + plan.outs, ones + plan.ins
-    variant = gather_each.of(**constants, V=v, IMAGES=images, GIVE=give_)
+    variant = gather_each.of(**constants, V=v, IMAGES=images, GIVE=give_, THREADS=_THREADS)
     rows, length = groups * o0 * o1, o2 * (c // v)
     most = max(1, _UNITS // length)
     for first in range(0, rows, most):
@@ -462,14 +265,14 @@ def gather(
 
 
 def _by_blocks(
-    plan: Plan, x: Any, beside: Any, y: Any, constants: dict[str, Any], give_: str, power_: tuple[float, int]
+    plan: Plan, x: Any, beside: Any, y: Any, constants: dict[str, Any], give_: str, power_: tuple, cut: bool
 ) -> None:
     """A block per window, or several where windows are few."""
     n, c, v = y.shape[0], y.shape[-1], constants["V"]
     width = min(32, 1 << (c // v - 1).bit_length())
     chunks = ceil_div(c // v, width)
     windows = n * math.prod(plan.outs)
-    room = max(1, _BLOCKS // (windows * chunks))
+    room = max(1, _BLOCKS // (windows * chunks)) if cut else 1
     splits = max(1, min(room, int(plan.most // (_SHARE * (_THREADS // width)))))
     share = ceil_div(plan.most, splits)
     ones = (1,) * (3 - len(plan.outs))
@@ -482,7 +285,8 @@ def _by_blocks(
         target = memory.empty((windows, splits, c), kind)
         constants["OUT"] = {np.int64: "i64", np.float64: "f64", np.float32: "f32"}[kind]
     constants = {**constants, "GIVE": "value" if later else give_, "IMAGES": 1}
-    variant = gather_block.of(**constants, LANES=width, LEVELS=(_THREADS // width).bit_length() - 1)
+    levels = (_THREADS // width).bit_length() - 1
+    variant = gather_block.of(**constants, LANES=width, LEVELS=levels, THREADS=_THREADS)
     sizes = chunks, splits, share, o0, o1, o2, i1, i2, c
     arrays = x, beside, target, plan.table, plan.weights
     variant(windows * splits * chunks, *arrays, *sizes, x.size // n, *power_)
@@ -490,4 +294,5 @@ def _by_blocks(
         take = {"max": "max", "place": "least"}.get(constants["TAKE"], "value")
         rest = whole(splits, target.dtype == np.float64, device_of(x))
         ends = y.reshape(windows, 1, c)
-        gather(rest, target, beside if later else None, ends, take, give_ if later else "value", 0.0, power_[0])
+        give_, beside = (give_, beside) if later else ("value", None)
+        _gather(rest, target, beside, ends, take, give_, 0.0, power_[0], False)

@@ -1,6 +1,6 @@
 """Optimizer steps whose learning rate lies on the GPU: a graph of them serves every step.
 
-What a step changes is a row of four float64: ``[rate, root, keep, learning rate]``, `update.moved`'s numbers,
+What a step changes is a row of four float64: ``[rate, root, keep, learning rate]``, `rules.moved`'s numbers,
 which the host writes before the step. Copy, state and flag are those of `mixed`, or None.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from .intrinsics import f32, f64, i32, load, pow_, sqrt, store, thread
 from .launch import kernel
 from .memory import DeviceArray
-from .update import run
+from .rules import run
 
 __all__ = ["adam_update_held", "rmsprop_update_held", "sgd_update_held"]
 

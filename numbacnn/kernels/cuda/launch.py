@@ -11,6 +11,7 @@ import ctypes
 import functools
 import hashlib
 import threading
+import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ... import _jit, _native
-from . import _driver, simulator
+from . import _driver, simulator, simulator_mma
 from .intrinsics import Word
 from .unroll import unrolled
 
@@ -26,6 +27,8 @@ Constants = Mapping[str, Any]
 Count = int | Callable[[Constants], int]
 
 _lock = threading.RLock()
+_SIMULATED = types.SimpleNamespace(**{**vars(simulator_mma), **vars(simulator)})
+_MEETING = simulator.MEETING | simulator_mma.MEETING
 _SCALARS: dict[str, tuple[str, Any]] = {
     "i32": ("int32", ctypes.c_int32), "i64": ("int64", ctypes.c_int64),
     "u32": ("uint32", ctypes.c_uint32), "u64": ("uint64", ctypes.c_uint64),
@@ -92,7 +95,7 @@ def meets(function: Callable) -> bool:
     """Whether threads that run the function meet."""
     return any(
         (isinstance(value, Device) and meets(value.function))
-        or (isinstance(value, Word) and value.name in simulator.MEETING)
+        or (isinstance(value, Word) and value.name in _MEETING)
         for _, value in _used(function)
     )
 
@@ -198,7 +201,7 @@ class Variant:
             values.append(simulator.TYPES[kind](argument) if kind else argument)
         with _lock:
             if real not in self._simulated:
-                self._simulated[real] = self.specialised(simulator, real, lambda function: function)
+                self._simulated[real] = self.specialised(_SIMULATED, real, lambda function: function)
             function = self._simulated[real]
             simulator.run(function, self.kernel.meets, (x, y, z), self.threads, self.shared, values)
 

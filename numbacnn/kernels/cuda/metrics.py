@@ -15,6 +15,7 @@ from .intrinsics import (
     is_nan,
     lane,
     load,
+    minimum,
     real,
     shared_array,
     shuffle_xor,
@@ -83,8 +84,10 @@ def _hits(x, target, partial, rows, classes):
     counts = shared_array(_THREADS // LANES, i32)
     group, first = div(thread(), LANES), thread() & (LANES - 1)
     hits = i32(0)
-    for k in range(_REPEAT):
-        row = (i64(block_x()) * _REPEAT + k) * (_THREADS // LANES) + group
+    block = i64(block_x()) * (_REPEAT * (_THREADS // LANES))
+    stop = minimum(block + _REPEAT * (_THREADS // LANES), rows)
+    while block < stop:
+        row = block + group
         end = classes if row < rows else i64(0)
         predicted = largest(x, row * classes, first, end, values, places)
         if CLASSES:
@@ -93,6 +96,7 @@ def _hits(x, target, partial, rows, classes):
             wanted = largest(target, row * classes, first, end, values, places)
         if row < rows and predicted == wanted:
             hits = i32(hits + 1)
+        block += _THREADS // LANES
     if first == 0:
         store(counts, group, hits)
     sync()

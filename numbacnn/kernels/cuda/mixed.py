@@ -39,7 +39,7 @@ from .intrinsics import (
 )
 from .launch import ceil_div, kernel
 from .memory import DeviceArray, empty, from_numpy
-from .update import adam_factors, run
+from .rules import adam_factors, run
 
 __all__ = [
     "adam_update_mixed",

@@ -126,7 +126,8 @@ def table(
     Args:
         dims: the convolution's.
         pass_: the pass.
-        tiles_m, tiles_n: blocks by which kernels of tiles cover the rows and columns of a class.
+        tiles_m: blocks by which kernels cover the rows of a class.
+        tiles_n: blocks by which they cover its columns.
         slices: into which they cut the sum.
         depth: steps of the sum in a slice.
 

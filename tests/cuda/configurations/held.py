@@ -1,13 +1,13 @@
 """Optimizer steps whose numbers lie on the GPU."""
 
-from numbacnn.kernels.cuda import held, update
+from numbacnn.kernels.cuda import held, rules
 
 from ..gate import Configuration
 
 
 def _step(rule, dtype, short):
     scaled = short != dtype
-    variant = update.step.of(RULE=rule, SCALED=scaled, COPY=scaled, COUNTED=3)
+    variant = rules.step.of(RULE=rule, SCALED=scaled, COPY=scaled, COUNTED=3)
     second = dtype if rule == "adam" else "float32"
     rest = ("float32", "int32" if scaled else "float32", "float64")
     return Configuration(

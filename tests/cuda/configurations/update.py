@@ -1,6 +1,6 @@
 """Optimizer steps, of one element type and of gradients and a copy in 16 bits."""
 
-from numbacnn.kernels.cuda import update
+from numbacnn.kernels.cuda import rules
 
 from ..gate import Configuration
 
@@ -8,14 +8,14 @@ RULES = ["sgd", "nesterov", "rmsprop", "adam"]
 
 
 def _plain(rule, dtype):
-    variant = update.step.of(RULE=rule, SCALED=False, COPY=False, COUNTED=False)
+    variant = rules.step.of(RULE=rule, SCALED=False, COPY=False, COUNTED=0)
     second = dtype if rule == "adam" else "float32"
     dtypes = dtype, dtype, dtype, second, "float32", "float32", "float32", "float32"
     return Configuration(variant, dtypes, registers=96)
 
 
 def _mixed(rule, short, copy=True):
-    variant = update.step.of(RULE=rule, SCALED=True, COPY=copy, COUNTED=rule == "adam")
+    variant = rules.step.of(RULE=rule, SCALED=True, COPY=copy, COUNTED=2 if rule == "adam" else 0)
     dtypes = (
         "float32",
         short,
