@@ -1,6 +1,7 @@
 """Checks and speeds of everything on an NVIDIA GPU, for a machine that is at hand for minutes.
 
     python -m bench.gpu --check                     # intrinsics, kernels, training; exit code 1 if one fails
+    python -m bench.gpu --compile                   # all kernels first, on all processors
     python -m bench.gpu --bench --json speeds.json  # beside cuDNN and cuBLAS through PyTorch
     NUMBA_ENABLE_CUDASIM=1 python -m bench.gpu --check --small  # this script itself, without a GPU
 
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from bench import gpu_check, gpu_intrinsics, gpu_speed, gpu_stack
+from bench import gpu_check, gpu_compile, gpu_intrinsics, gpu_speed, gpu_stack
 from bench.report import write_json
 from numbacnn.errors import DeviceError
 
@@ -103,11 +104,28 @@ def summarise(rows: Sequence[dict[str, Any]]) -> int:
     return sum(row["state"] == "FAILED" for row in rows)
 
 
+def _compile(capability: str, sections: Sequence[str], settings: gpu_speed.Settings) -> int:
+    from numbacnn.kernels.cuda import _driver
+
+    major, minor = map(int, capability.split(".")) if capability else _driver.device().capability
+    kernels = sorted(gpu_compile.wanted(sections, settings), key=str)
+    failed = gpu_compile.compile_all(kernels, (major, minor))
+    print(f"compiled {len(kernels) - len(failed)} of {len(kernels)} kernels for capability {major}.{minor}")
+    return int(bool(failed))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__.splitlines()[0])
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--check", action="store_true", help="is everything right?")
     what.add_argument("--bench", action="store_true", help="how fast is it?")
+    what.add_argument(
+        "--compile",
+        nargs="?",
+        const="",
+        metavar="CAPABILITY",
+        help="compile only, for this GPU or such as 9.0",
+    )
     parser.add_argument("--small", action="store_true", help="tiny sizes, for the simulator")
     parser.add_argument("--only", nargs="+", metavar="SECTION", help="some sections")
     parser.add_argument(
@@ -122,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", metavar="FILE", help="write everything there too")
     a = parser.parse_args(argv)
-    sections = CHECKS if a.check else gpu_speed.SECTIONS
+    sections = gpu_speed.SECTIONS if a.bench else CHECKS
     only = list(sections) if a.only is None else a.only
     if unknown := sorted(set(only) - set(sections)):
         parser.error(f"no section {', '.join(unknown)}; there are {', '.join(sections)}")
@@ -130,12 +148,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         report = about()
     except DeviceError as error:
         sys.exit(str(error))
+    settings = gpu_speed.Settings(a.small, a.sets, a.batch, a.rounds, a.seconds)
+    if a.compile is not None:
+        return _compile(a.compile, only, settings)
     if a.check:
         report["rows"] = check(only, a.small)
         failed = summarise(report["rows"])
         write_json(a.json, report)
         return int(failed > 0)
-    settings = gpu_speed.Settings(a.small, a.sets, a.batch, a.rounds, a.seconds)
     report["rows"] = gpu_speed.measure(
         only, settings, lambda rows: write_json(a.json, {**report, "rows": rows})
     )

@@ -138,3 +138,16 @@ def test_all_small_checks_pass(section):
 @pytest.mark.slow
 def test_convolutions_and_steps_are_measured():
     assert gpu.main(["--bench", "--small", "--rounds", "1", "--only", "conv", "steps"]) == 0
+
+
+def test_what_is_launched_is_known_without_running_it():
+    from bench import gpu_compile
+
+    settings = gpu_speed.Settings(small=True)
+    kernels = gpu_compile.wanted(["update", "intrinsics"], settings)
+    assert kernels == gpu_compile.wanted(["intrinsics", "update"], settings)
+    rules = {dict(k.constants)["RULE"] for k in kernels if k.kernel == "step"}
+    assert rules == {"sgd", "nesterov", "rmsprop", "adam"}
+    assert {k.real for k in kernels} == {"f32", "f64"}
+    assert gpu_compile._compile(kernels.pop()._replace(kernel="absent"), (8, 0)).count("AttributeError") == 1
+    gpu_check.compare(next(gpu_check.update_cases(True)), "exact")  # kernels run again afterwards
