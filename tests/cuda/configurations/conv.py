@@ -60,7 +60,7 @@ def _all():
     for dtype in ITEMS:
         sums = "float64" if dtype == "float64" else "float32"
         variant = add_slices.of(**dict(FUSED))
-        found[f"sum-{dtype}"] = Configuration(variant, (sums, dtype, dtype, dtype, dtype), 40)
+        found[f"sum-{dtype}"] = Configuration(variant, (sums, dtype, dtype, dtype, dtype), 64)
     quick = {"forward-exact-128x128", "data-tf32-128x128", "weights-bf16-128x128", "forward-double-64x64",
              "weights-exact-64x32-one-by-one", "forward-f16-64x64-one-by-one", "sum-float32"}  # fmt: skip
     return {name: made._replace(slow=name not in quick) for name, made in found.items()}
