@@ -151,7 +151,7 @@ def test_the_large_shapes_are_cut_in_every_way():
         (bool(len(p.chores)), bool(len(p.products)))
         for p in (winograd_plan.winograd_plan(d, False, 4, 8, 2, False) for d in plans)
     }
-    assert ways == {(False, True), (True, True), (True, False)}
+    assert ways >= {(False, True), (True, False)}  # by channels, in blocks; by points: below
     chunks = {len(winograd_outer_plan.winograd_outer_plan(d, 4, 8, 2).results) > 0 for d in plans}
     assert chunks == {False, True}
 
@@ -184,7 +184,7 @@ def test_products_by_points_have_the_bits_of_the_other_ways(monkeypatch, x_shape
 def test_a_kernel_too_large_for_each_block_to_read_is_multiplied_point_by_point():
     dims = ConvDims.of((1, 84, 84, 256), (3, 3, 256, 256), padding=1)
     plan = winograd_plan.winograd_plan(dims, False, 4, passes.lanes_of(np.empty(0, np.float32)), 2, False)
-    assert dims.n * 21 * 21 > winograd_plan.SHARED_TILES
+    assert dims.n * 21 * 21 > winograd_plan.FEW_TILES
     assert len(plan.chores)
     assert len(plan.products)
     rng = np.random.default_rng(4)

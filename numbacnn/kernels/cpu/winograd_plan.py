@@ -1,12 +1,11 @@
 """Plans of Winograd's convolution: tiles, how they and the channels are cut, and the workspace.
 
 A tile is m by m outputs and the inputs that they read, or a line of them where the kernel has one tap along
-an axis.  Tiles of a dilated convolution take every dilation-th pixel.  Where tiles are many they are cut into
-blocks, each of which a thread transforms, multiplies and transforms back within its L2 cache, by a kernel
-transformed once beforehand.  Where they are fewer, or the kernel is too large to be read again for each block,
-the steps follow one another for all tiles, and the products are cut by points.  Where they are few, the
-products are cut by output channels: each thread then transforms the part of the kernel that it multiplies by,
-just before, in its L2 cache.
+an axis.  Tiles of a dilated convolution take every dilation-th pixel.  They are cut into blocks, each of
+which a thread transforms, multiplies and transforms back within its L2 cache, by a kernel transformed once
+beforehand.  Where the kernel is too large to be read again for each block, the steps follow one another for
+all tiles, and the products are cut by points.  Where tiles are few, the products are cut by output channels:
+each thread then transforms the part of the kernel that it multiplies by, just before, in its L2 cache.
 
 A volume is so many slices, each an image.  Taps of depth are summed as further inputs of a tile: those of the
 other slices that it meets, transformed once for each tap, a few percent of the products' work.
@@ -48,8 +47,7 @@ SIZES = 60
 CHANNELS = 64  # transformed at a time
 RUN = 1024  # numbers in a row of a strip of tiles: its rows stay in L1
 FEW_TILES = 32  # of all images: up to so many, the products are cut by output channels
-SHARED_TILES = 400  # up to so many, all are transformed before the products, which are cut by points
-HEAVY = 6  # times the bytes of a block's squares: each block would read such a kernel whole, from memory
+HEAVY = 8  # times the bytes of a block's squares: each block would read such a kernel whole, from memory
 SHARED_BYTES = 1 << 27  # of squares, at most, that are all transformed before the products for that reason
 CHORE_PANELS = 4  # of the kernel, transformed at once beforehand
 LEAST_TILES, MOST_TILES = 2 * ROWS, 96  # in a block
@@ -251,7 +249,7 @@ def _cut(p: Pass, groups: int, lanes: int, threads: int, kept: bool) -> _Cut:
     step = block = _tiles_in_block(p, item, threads)
     square, kernel = points * item * (p.inputs + p.outputs), points * item * p.inputs * p.outputs
     heavy = kernel > HEAVY * block * square and groups * p.tiles * square <= SHARED_BYTES
-    shared = inside or heavy or p.tiles <= SHARED_TILES
+    shared = inside or heavy
     if shared:
         block, step = p.tiles, max(1, -(-p.tiles // (4 * threads)))
     parts: Rows = [(g, t, min(t + step, p.tiles)) for g in range(groups) for t in range(0, p.tiles, step)]
