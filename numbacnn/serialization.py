@@ -20,7 +20,7 @@ import numpy as np
 
 from numbacnn.errors import ArgumentError, FileFormatError, NumbaCNNError, message
 from numbacnn.layers.base import Layer
-from numbacnn.layers.containers import Sequential, from_config, to_config
+from numbacnn.layers.containers import Container, from_config, to_config
 
 FORMAT = "numbacnn"
 FORMAT_VERSION = "1"
@@ -34,20 +34,22 @@ def save(model: Layer, path: str | os.PathLike[str], metadata: Mapping[str, Any]
     or the whole new one at any time. Equal models give equal bytes. The optimizer's state is not part of it.
 
     Args:
-        model: a built Sequential.
+        model: a built container: a Sequential, a Graph, or one of those made of them.
         path: of the file, such as ``"model.safetensors"``; replaced if it exists. A symbolic link is
             followed.
         metadata: kept with the model, in types that JSON knows, such as the names of the classes; None for
             ``model.metadata``.
 
     Raises:
-        ArgumentError: the model is not a built Sequential, or JSON does not know a type of the metadata.
+        ArgumentError: the model is no built container, or JSON does not know a type of the metadata.
         OSError: the file cannot be written, for want of space or rights; an earlier file stays as it was.
 
     """
-    if not isinstance(model, Sequential) or not model.built:
+    if not isinstance(model, Container) or not model.built:
         got = f"{type(model).__name__}, {'built' if getattr(model, 'built', False) else 'not built'}"
-        raise ArgumentError(message("save", "a built Sequential", got, "wrap layers in one and call build"))
+        raise ArgumentError(
+            message("save", "a built container", got, "wrap it in a Sequential and call build")
+        )
     arrays = {p.name: p.value.numpy() for p in model.parameters}
     description = {
         "format": FORMAT,
@@ -66,7 +68,7 @@ def save(model: Layer, path: str | os.PathLike[str], metadata: Mapping[str, Any]
     _replace(Path(path), (len(text).to_bytes(8, "little"), text, *little))
 
 
-def load(path: str | os.PathLike[str]) -> Sequential:
+def load(path: str | os.PathLike[str]) -> Container:
     """Read a model that `save` wrote.
 
     Args:
@@ -116,7 +118,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     return model
 
 
-def _architecture(model: Sequential) -> dict[str, Any]:
+def _architecture(model: Container) -> dict[str, Any]:
     return {
         **to_config(model),
         "input_shape": model.input_shape,
@@ -125,7 +127,7 @@ def _architecture(model: Sequential) -> dict[str, Any]:
     }
 
 
-def _model(path: Path, description: Mapping[str, str]) -> tuple[Sequential, set[str]]:
+def _model(path: Path, description: Mapping[str, str]) -> tuple[Container, set[str]]:
     """The model that the header describes, built, with zeros for weights; and the names that are frozen."""
     if description.get("format") != FORMAT:
         got = "a safetensors file without its description"
@@ -137,7 +139,7 @@ def _model(path: Path, description: Mapping[str, str]) -> tuple[Sequential, set[
     try:
         architecture = json.loads(description["architecture"])
         model = from_config(architecture)
-        if not isinstance(model, Sequential):
+        if not isinstance(model, Container):
             raise TypeError(f"the outermost layer is a {type(model).__name__}")
         model.build(architecture["input_shape"], None, architecture["dtype"])
         model.metadata = json.loads(description["metadata"])

@@ -304,7 +304,7 @@ def test_links_are_followed_and_rights_are_the_users(path, tmp_path):
 
 
 def test_only_built_models_and_json_are_saved(path):
-    with pytest.raises(ArgumentError, match="save: expected a built Sequential, got Sequential, not built"):
+    with pytest.raises(ArgumentError, match="save: expected a built container, got Sequential, not built"):
         save(lenet5(), path)
     layer = Dense(3)
     layer.build((2,), None)

@@ -10,6 +10,7 @@ from numbacnn.kernels import reference
 KERNELS = Path(__file__).parent.parent / "numbacnn" / "kernels"
 TWINS = [
     "conv",
+    "copy",
     "dense",
     "elementwise",
     "lp_pool",

@@ -13,6 +13,14 @@ from numbacnn.functional.adaptive_pool import (
     global_max_pool_backward,
     global_max_pool_forward,
 )
+from numbacnn.functional.arrange import (
+    concat,
+    permute_backward,
+    permute_forward,
+    slice_backward,
+    slice_forward,
+    split,
+)
 from numbacnn.functional.conv import conv_backward_data, conv_backward_weights, conv_forward
 from numbacnn.functional.conv_transpose import (
     conv_transpose_backward_data,
@@ -33,6 +41,7 @@ from numbacnn.functional.elementwise import (
     dropout_forward,
     leaky_relu_backward,
     leaky_relu_forward,
+    multiply,
     relu_backward,
     relu_forward,
     sigmoid_backward,
@@ -80,6 +89,7 @@ __all__ = [
     "bias_backward",
     "clip_backward",
     "clip_forward",
+    "concat",
     "conv_backward_data",
     "conv_backward_weights",
     "conv_forward",
@@ -109,8 +119,11 @@ __all__ = [
     "max_unpool_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
+    "multiply",
     "pad_backward",
     "pad_forward",
+    "permute_backward",
+    "permute_forward",
     "pixel_shuffle_backward",
     "pixel_shuffle_forward",
     "pixel_unshuffle_backward",
@@ -123,10 +136,13 @@ __all__ = [
     "sigmoid_forward",
     "silu_backward",
     "silu_forward",
+    "slice_backward",
+    "slice_forward",
     "softmax_backward",
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softmax_forward",
+    "split",
     "tanh_backward",
     "tanh_forward",
 ]

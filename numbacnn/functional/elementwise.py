@@ -1,4 +1,4 @@
-"""Activations, dropout, addition and the gradient of a bias: arrays of any shape."""
+"""Activations, dropout, sums, products and the gradient of a bias: arrays of any shape."""
 
 from __future__ import annotations
 
@@ -280,6 +280,29 @@ def add(x: Operand, y: Operand, *, name: str = "add") -> Tensor:
     require_shape(name, "a second term", y, x.shape, "give both terms one shape")
     out = fresh(x.shape, x)
     kernels.on(x).add(x, y, out)
+    return Tensor(out)
+
+
+def multiply(x: Operand, y: Operand, *, name: str = "multiply") -> Tensor:
+    """``out = x y``, element by element; its gradients are ``multiply(dy, y)`` and ``multiply(dy, x)``.
+
+    Args:
+        x: any shape, float32 or float64.
+        y: of the shape and type of x.
+        name: the layer or operation that errors name.
+
+    Returns:
+        The product.
+
+    Raises:
+        ShapeError: the shapes differ.
+        DTypeError: other types than float32 and float64, or a mix of them.
+
+    """
+    x, y = operands(name, ("the first factor", "the second factor"), x, y)
+    require_shape(name, "a second factor", y, x.shape, "give both factors one shape")
+    out = fresh(x.shape, x)
+    kernels.on(x).multiply(x, y, out)
     return Tensor(out)
 
 

@@ -49,7 +49,7 @@ def pad_forward(
 
     """
     (x,) = operands(name, ("the input",), x)
-    pads, kind = _geometry(name, x.shape, padding, mode)
+    pads, kind = pad_geometry(name, x.shape, padding, mode)
     if not isinstance(value, numbers.Real) or (mode != "constant" and value != 0):
         expected = "a number as value, 0 unless mode is 'constant'"
         raise ArgumentError(message(name, expected, f"{value!r} and {mode!r}", "choose one of both"))
@@ -85,7 +85,7 @@ def pad_backward(
     """
     (dy,) = operands(name, ("the output gradient",), dy)
     shape = spatial_shape(input_shape, name)
-    pads, kind = _geometry(name, shape, padding, mode)
+    pads, kind = pad_geometry(name, shape, padding, mode)
     remedy = "pass the gradient by what the forward pass returned"
     require_shape(name, "an output gradient", dy, _padded(shape, pads), remedy)
     dx = fresh(shape, dy)
@@ -98,7 +98,7 @@ def _padded(shape: tuple[int, ...], pads: Pairs) -> tuple[int, ...]:
     return (n, *(low + size + high for size, (low, high) in zip(in_, pads, strict=True)), c)
 
 
-def _geometry(name: str, shape: tuple[int, ...], padding: Padding, mode: str) -> tuple[Pairs, str]:
+def pad_geometry(name: str, shape: tuple[int, ...], padding: Padding, mode: str) -> tuple[Pairs, str]:
     """The pixels to add to each axis, and the mode as the kernel names it."""
     _, *in_, _ = spatial_shape(shape, name)
     pads = pad_pairs(padding, len(in_), name)

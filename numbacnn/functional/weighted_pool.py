@@ -19,7 +19,9 @@ kernels = Twins(_cpu)
 _FROM_FORWARD = "pass the gradient by what the forward pass returned"
 
 
-def _gaussian(name: str, dims: PoolDims, sigma: float | Sequence[float]) -> tuple[tuple[float, ...], ...]:
+def gaussian_weights(
+    name: str, dims: PoolDims, sigma: float | Sequence[float]
+) -> tuple[tuple[float, ...], ...]:
     """Weights ``exp(-d^2 / (2 sigma^2))`` per axis, of taps d pixels from the window's centre."""
     each = [sigma] * dims.rank if isinstance(sigma, (int, float, np.integer, np.floating)) else list(sigma)
     real = all(isinstance(s, (int, float, np.integer, np.floating)) and 0 < s < math.inf for s in each)
@@ -72,7 +74,7 @@ def gaussian_pool_forward(
     """
     (x,) = operands(name, ("the input",), x)
     dims = PoolDims.of(x.shape, kernel, stride, padding, dilation, name, ceil_mode)
-    weights = _gaussian(name, dims, sigma)
+    weights = gaussian_weights(name, dims, sigma)
     y = fresh(dims.output_shape, x)
     kernels.on(x).weighted_pool_forward(dims, x, y, weights)
     return Tensor(y)
@@ -113,7 +115,7 @@ def gaussian_pool_backward(
     """
     (dy,) = operands(name, ("the output gradient",), dy)
     dims = PoolDims.of(input_shape, kernel, stride, padding, dilation, name, ceil_mode)
-    weights = _gaussian(name, dims, sigma)
+    weights = gaussian_weights(name, dims, sigma)
     require_shape(name, "an output gradient", dy, dims.output_shape, _FROM_FORWARD)
     dx = fresh(dims.input_shape, dy)
     kernels.on(dy).weighted_pool_backward(dims, dy, dx, weights)

@@ -13,18 +13,23 @@ from numbacnn.dims import ConvDims, PoolDims
 from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError, message, require
 from numbacnn.initializers import Initializer
 from numbacnn.parameter import Parameter, Penalty
+from numbacnn.receptive import ReceptiveField, Seen
 from numbacnn.tensor import Tensor, as_tensor, empty
 
-Shape = tuple[int, ...]
+Shape = tuple[Any, ...]
+"""Extents without the batch axis; of several inputs or outputs, a tuple with the shape of each."""
 Training = bool | np.random.Generator
 """What `forward` takes as `training`: False to predict; True, or the generator of the random layers."""
+_AXES = ("depth", "height", "width")
 
 
 class Layer:
     """``y = forward(x)``; ``dx = backward(dy)``, which adds the gradients of the parameters to them.
 
     A layer keeps its parameters and nothing else: what `backward` needs is returned by `forward`, so many
-    threads may run one model. Shapes given to and returned by `build` leave out the batch axis.
+    threads may run one model. Shapes given to and returned by `build` leave out the batch axis. A layer of
+    several inputs, such as `Add`, takes a sequence of each where others take one: of shapes in `build`, of
+    arrays in `forward`; its `backward` returns a list. Several outputs likewise come as a tuple.
 
     Subclasses define `build`, `forward`, `backward` and `config`. A subclass is known by its class name when
     a model is loaded, once its module is imported.
@@ -109,7 +114,7 @@ class Layer:
         """
         raise NotImplementedError
 
-    def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
+    def forward(self, x: Any, training: Training = False) -> tuple[Any, Any]:
         """Compute the output.
 
         Args:
@@ -124,7 +129,7 @@ class Layer:
         """
         raise NotImplementedError
 
-    def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
+    def backward(self, dy: Any, saved: Any, input_gradient: bool = True) -> Any:
         """Add to the gradients of the parameters that are trainable, and compute that of the input.
 
         Args:
@@ -151,9 +156,31 @@ class Layer:
         """Multiply-adds of a forward pass of one example, of a built layer."""
         return 0
 
-    def window(self) -> ConvDims | PoolDims | None:
-        """Geometry by which an output pixel sees the input, once built; None where it sees one pixel."""
+    def window(self) -> ConvDims | PoolDims | ReceptiveField | None:
+        """Geometry by which an output pixel sees the input, once built; None where it sees one pixel.
+
+        Raises:
+            ArgumentError: outputs see the input in no regular way.
+
+        """
         return None
+
+    def trace(self, *inputs: Seen | None) -> tuple[Seen | None, ...]:
+        """What each output of the built layer sees of a model's input, from what each of its inputs sees.
+
+        None is what sees nothing of that input, as another of the model's inputs does.
+
+        Raises:
+            ArgumentError: that is nothing regular.
+
+        """
+        (seen,) = inputs
+        if seen is None or not seen.spatial:
+            return (seen,)
+        if len(self.output_shape or ()) != seen.field.rank + 1:
+            return (Seen(seen.field, False),)
+        window = self.window()
+        return (seen if window is None else Seen(seen.field.then(ReceptiveField.of(window))),)
 
     @property
     def device(self) -> str:
@@ -186,7 +213,7 @@ class Layer:
             p.to(device, wanted)
         return self
 
-    def __call__(self, x: ArrayLike) -> Tensor:
+    def __call__(self, x: Any) -> Any:
         """Predict: the output of `forward`."""
         return self.forward(x)[0]
 
@@ -284,6 +311,11 @@ def _compute_dtype(layer: Layer, device: str, given: DTypeLike) -> np.dtype[Any]
     raise DTypeError(message(layer.path, expected, f"{wanted} on {device!r}", "leave it out"))
 
 
+def several(shape: Shape | None) -> bool:
+    """Whether it is the shapes of several inputs or outputs."""
+    return bool(shape) and isinstance(shape[0], (tuple, list))  # type: ignore[index]
+
+
 def positive(name: str, argument: str, value: Any) -> int:
     """The value as an int of 1 or more, or ArgumentError naming the layer and the argument."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1:
@@ -292,15 +324,13 @@ def positive(name: str, argument: str, value: Any) -> int:
     raise ArgumentError(message(name, expected, repr(value), f"pass such as {argument}=8"))
 
 
-def pair(name: str, argument: str, value: Any) -> tuple[int, int]:
-    """Two positive integers, from one for both axes or one for each, or ArgumentError."""
-    each = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(each) != 2:
-        expected = f"{argument} as one integer or two"
-        raise ArgumentError(
-            message(name, expected, repr(value), f"pass such as {argument}=2 or {argument}=(2, 2)")
-        )
-    return positive(name, argument, each[0]), positive(name, argument, each[1])
+def per_axis(name: str, argument: str, value: Any, rank: int) -> tuple[int, ...]:
+    """Positive integers, from one for all axes or one for each, or ArgumentError."""
+    each = tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
+    if len(each) != rank:
+        expected = f"{argument} as one integer" + (f" or {rank}" if rank > 1 else "")
+        raise ArgumentError(message(name, expected, repr(value), f"pass such as {argument}={(2,) * rank}"))
+    return tuple(positive(name, argument, v) for v in each)
 
 
 def frozen(value: Any) -> Any:
@@ -308,10 +338,10 @@ def frozen(value: Any) -> Any:
     return tuple(frozen(v) for v in value) if isinstance(value, (list, tuple)) else value
 
 
-def require_image(name: str, input_shape: Shape) -> None:
-    """ShapeError unless the shape is that of an image, height, width and channels, all positive."""
-    if len(input_shape) != 3 or min(input_shape) < 1:
-        expected = "inputs of positive shape (height, width, channels)"
+def require_spatial(name: str, input_shape: Shape, rank: int) -> None:
+    """ShapeError unless the shape has so many spatial axes, and channels, all positive."""
+    if len(input_shape) != rank + 1 or min(input_shape) < 1:
+        expected = f"inputs of positive shape ({', '.join(_AXES[-rank:])}, channels)"
         raise ShapeError(
             message(name, expected, str(input_shape), "add the channel axis, or check the sizes")
         )

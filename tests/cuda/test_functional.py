@@ -74,6 +74,12 @@ CASES = [
     ("dropout_forward", (floats(*IMAGE), MASK, 2.0), (), {}),
     ("dropout_backward", (floats(*IMAGE), MASK, 2.0), (), {}),
     ("add", (floats(*IMAGE), floats(*IMAGE)), (), {}),
+    ("multiply", (floats(*IMAGE), floats(*IMAGE)), (), {}),
+    ("permute_forward", (floats(*IMAGE),), ((0, 3, 1, 2),), {}),
+    ("permute_backward", (floats(*IMAGE),), ((0, 2, 3, 1),), {}),
+    ("slice_forward", (floats(*IMAGE),), ((0, 1, 0, 1), (2, 2, 3, 2), (1, 3, 2, 1)), {}),
+    ("slice_backward", (floats(2, 2, 3, 2),), (IMAGE, (0, 1, 0, 1), (1, 3, 2, 1)), {}),
+    ("split", (floats(*IMAGE),), ((1, 0, 2),), {}),
     ("bias_backward", (floats(*IMAGE),), (), {}),
     ("softmax_forward", (SCORES,), (), {}),
     ("softmax_backward", (SCORES, CHANCES), (), {}),
@@ -133,6 +139,13 @@ def test_pooling_gives_what_it_gives_on_the_cpu(stem):
     check(f"{stem}_backward", given, where, options)
 
 
+def test_concat_gives_what_it_gives_on_the_cpu():
+    parts = [floats(2, size, 6, 3) for size in (1, 3, 2)]
+    whole = functional.concat(on("cuda", parts), axis=1)
+    assert whole.device == "cuda"
+    np.testing.assert_array_equal(whole.numpy(), np.concatenate(parts, axis=1))
+
+
 def test_unpooling_gives_what_it_gives_on_the_cpu():
     x = floats(*IMAGE)
     y, places = (t.numpy() for t in functional.max_pool_forward(x, 2, return_indices=True))
@@ -141,7 +154,7 @@ def test_unpooling_gives_what_it_gives_on_the_cpu():
 
 
 def test_every_operation_is_listed():
-    unpooling = {"max_unpool_forward", "max_unpool_backward"}
+    unpooling = {"max_unpool_forward", "max_unpool_backward", "concat"}
     pooling = {f"{stem}_{way}" for stem in POOLING for way in ("forward", "backward")}
     assert {case[0] for case in CASES} | pooling | unpooling == set(functional.__all__)
 

@@ -96,6 +96,12 @@ def test_add_is_the_references(shape, dtype, seed):
     assert_matches(functional.add(x, y), reference_of(reference.add, x, y, shape=shape), dtype)
 
 
+@given(shapes, dtypes, seeds)
+def test_multiply_is_the_references(shape, dtype, seed):
+    x, y = arrays(seed, shape, shape, dtype=dtype)
+    assert_matches(functional.multiply(x, y), reference_of(reference.multiply, x, y, shape=shape), dtype)
+
+
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=3), st.integers(1, 70), dtypes, seeds)
 def test_bias_gradient_is_the_references(leading, c, dtype, seed):
     (dy,) = arrays(seed, (*leading, c), dtype=dtype)
@@ -136,6 +142,13 @@ def test_dropout_refuses(name):
     for scale in (-1.0, np.nan, np.inf, "2", None):
         with pytest.raises(ArgumentError, match="expected a finite scale of 0 or more"):
             dropout(x, np.ones((2, 3), bool), scale)
+
+
+def test_multiply_refuses():
+    with pytest.raises(ShapeError, match=r"^scale: expected a second factor of shape \(2, 3\), got \(3,\)"):
+        functional.multiply(np.ones((2, 3)), np.ones(3), name="scale")
+    with pytest.raises(DTypeError, match="not mixed"):
+        functional.multiply(np.ones(3), np.ones(3, np.float32))
 
 
 def test_add_refuses():

@@ -27,6 +27,7 @@ NAMES = [
     "dropout_forward",
     "dropout_backward",
     "add",
+    "multiply",
 ]
 
 OPTIONS = {"leaky_relu": (0.3,), "clip": (-0.7, 1.1)}  # between the arrays read and those written

@@ -169,6 +169,14 @@ def _add_part(part, parts, x, y, out):
 
 
 @jit
+def _multiply_part(part, parts, x, y, out):
+    lo, hi = split(part, parts, x.size)
+    x, y, out = x[lo:hi], y[lo:hi], out[lo:hi]
+    for i in range(x.size):
+        out[i] = x[i] * y[i]
+
+
+@jit
 def _sum_part(part, parts, rows, partial):
     """Sum some rows into row ``part`` of the partial sums."""
     lo, hi = split(part, parts, rows.shape[0])
@@ -247,6 +255,11 @@ def _drop(team, parts, x, mask, scale, y):
 @kernel
 def _add(team, parts, x, y, out):
     run(team, _add_part, parts, (x, y, out))
+
+
+@kernel
+def _multiply(team, parts, x, y, out):
+    run(team, _multiply_part, parts, (x, y, out))
 
 
 @kernel
@@ -358,6 +371,12 @@ def add(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
     """``out = x + y``."""
     arrays = x.reshape(-1), y.reshape(-1), out.reshape(-1)
     _add(3 * x.nbytes * _STREAM, parts_for(x.size, _GRAIN), *arrays)
+
+
+def multiply(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
+    """``out = x y``."""
+    arrays = x.reshape(-1), y.reshape(-1), out.reshape(-1)
+    _multiply(3 * x.nbytes * _STREAM, parts_for(x.size, _GRAIN), *arrays)
 
 
 def bias_backward(

@@ -80,6 +80,8 @@ def result(a, b, p, q):
         return a * (b * p)
     if OP == "sum":
         return a + b
+    if OP == "product":
+        return a * b
     if OP == "difference":
         return p * (a - b)
     if OP in ("by the scale", "by the inverse"):

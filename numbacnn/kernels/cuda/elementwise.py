@@ -20,6 +20,7 @@ __all__ = [
     "dropout_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "multiply",
     "relu_backward",
     "relu_forward",
     "sigmoid_backward",
@@ -114,6 +115,11 @@ def dropout_backward(
 def add(x: DeviceArray, y: DeviceArray, out: DeviceArray) -> None:
     """``out = x + y``."""
     apply("sum", x, y, out)
+
+
+def multiply(x: DeviceArray, y: DeviceArray, out: DeviceArray) -> None:
+    """``out = x y``."""
+    apply("product", x, y, out)
 
 
 def bias_backward(

@@ -149,7 +149,7 @@ def table(
     numbers = np.array([*header, *classes, *taps], np.int32)
     made = memory.from_numpy(numbers)
     if not _driver.simulated():
-        _driver.current_stream().synchronize()  # other streams will read it
+        _driver.current_stream().synchronize()  # other streams will read it, in no order with this one
     return made
 
 

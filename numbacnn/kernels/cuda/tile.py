@@ -65,7 +65,7 @@ class Shape(NamedTuple):
     blocks: int  # that a multiprocessor is to hold: caps the registers
 
 
-# From large to small.  A thread's 8 x 8 sums take 16 loads of a float for 64 multiply-adds; smaller tiles take
+# From large to small.  A thread of 8 x 8 sums loads 16 floats for 64 multiply-adds; smaller tiles load
 # more, and fill the GPU where the output is small.  Three stages of the largest fit the 99 KiB that every
 # GPU from compute capability 8.0 on lends a block.
 EXACT = (

@@ -12,6 +12,7 @@ from .conv import (
     conv_forward_fused,
     conv_transpose_forward,
 )
+from .copy import strided_copy
 from .dense import dense_backward_data, dense_backward_weights, dense_forward
 from .elementwise import (
     add,
@@ -22,6 +23,7 @@ from .elementwise import (
     dropout_forward,
     leaky_relu_backward,
     leaky_relu_forward,
+    multiply,
     relu_backward,
     relu_forward,
     sigmoid_backward,
@@ -89,6 +91,7 @@ __all__ = [
     "max_unpool_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
+    "multiply",
     "pad_backward",
     "pad_forward",
     "penalty_value",
@@ -110,6 +113,7 @@ __all__ = [
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softmax_forward",
+    "strided_copy",
     "tanh_backward",
     "tanh_forward",
     "weighted_pool_backward",

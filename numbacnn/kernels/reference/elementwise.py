@@ -89,6 +89,11 @@ def add(x: Array, y: Array, out: Array) -> None:
     out[...] = double(x) + double(y)
 
 
+def multiply(x: Array, y: Array, out: Array) -> None:
+    """``out = x y``."""
+    out[...] = double(x) * double(y)
+
+
 def bias_backward(
     dy: Array,  # (..., c) read
     db: Array,  # (c,) written

@@ -7,7 +7,8 @@ from ..gate import Configuration
 
 TYPES = ["float32", "float64", "float16", "bfloat16"]
 UNARY = ["relu", "leaky", "clip", "silu", "sigmoid", "tanh", "scaled"]
-BINARY = ["relu_slope", "leaky_slope", "clip_slope", "silu_slope", "sigmoid_slope", "tanh_slope", "sum"]
+SLOPES = ["relu_slope", "leaky_slope", "clip_slope", "silu_slope", "sigmoid_slope", "tanh_slope"]
+BINARY = [*SLOPES, "sum", "product"]
 
 
 def _each(operation, dtypes):
