@@ -234,6 +234,10 @@ def gather_cases(small: bool) -> Iterator[Case]:
         label = f"{mode} {corners}"
         yield Case("resample", "resize_forward", label, (x, mode, corners, None, a.out(*out)))
         yield Case("resample", "resize_backward", label, (a(*out), mode, corners, None, a.out(*x_shape)))
+    # the transpose of an image's rows and columns, turned around along the columns
+    turned, extents = a.out(n, w, h, c), (n, w, h, c)
+    strides, rows = (h * w * c, -c, w * c, 1), (h * w * c, h * c, c, 1)
+    yield Case("copy", "strided_copy", "", (x, (w - 1) * c, strides, extents, 0, rows, turned))
     fine = n, 2 * h, 2 * w, c // 4
     for name, source, target in (
         ("pixel_shuffle_forward", x_shape, fine), ("pixel_shuffle_backward", fine, x_shape),
@@ -253,6 +257,7 @@ def elementwise_cases(small: bool) -> Iterator[Case]:
     yield Case("elementwise", "dropout_forward", "", (x, mask, 1.25, out))
     yield Case("elementwise", "dropout_backward", "", (x, mask, 1.25, out))
     yield Case("elementwise", "add", "", (x, y, out))
+    yield Case("elementwise", "multiply", "", (x, y, out))
     yield Case("elementwise", "bias_backward", "", (x, a.out(shape[-1])), PLAIN, True)
     rows, classes = (5, 7) if small else (257, 1000)
     x, y, out = a(rows, classes), np.abs(a(rows, classes)), a.out(rows, classes)
