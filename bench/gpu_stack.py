@@ -126,6 +126,59 @@ def _torch_cuda() -> Any:
     return torch
 
 
+# ---- kernels without a reference
+
+
+def counts() -> str:
+    from numbacnn.kernels.cuda import memory, metrics
+
+    rng = np.random.default_rng(0)
+    for n, k in ((7, 3), (130, 10), (5, 1000)):
+        x = np.round(rng.standard_normal((n, k)) * 4).astype(np.float32)  # with ties
+        target, count = rng.integers(0, k, n), memory.from_numpy(np.full((), 3, np.int64))
+        target[::2] = x[::2].argmax(axis=1)
+        metrics.correct_count(memory.from_numpy(x), memory.from_numpy(target), count)
+        assert count.numpy() == 3 + (x.argmax(axis=1) == target).sum(), f"{n} rows of {k}"
+    return "right answers counted as by NumPy"
+
+
+def masks() -> str:
+    """Masks repeat by their seed, go on where the one before ended, and have the share asked for."""
+    from numbacnn.kernels.cuda import memory, random
+
+    def mask(seed: int, offset: int, size: int) -> np.ndarray:
+        array = memory.empty((size,), np.uint8)
+        random.dropout_mask(seed, offset, 0.25, array)
+        return array.numpy().copy()
+
+    whole = mask(1 << 40 | 5, 0, 4001)
+    assert (mask(1 << 40 | 5, 0, 4001) == whole).all(), "a seed does not repeat its mask"
+    assert (mask(1 << 40 | 5, 25, 3901) == whole[100:]).all(), "an offset of 25 is not 100 elements on"
+    assert (mask(6, 0, 4001) != whole).any()
+    assert set(np.unique(whole)) == {0, 1} and abs(whole.mean() - 0.75) < 0.03, f"share {whole.mean():.3f}"
+    return f"{whole.mean():.1%} of 75 % kept"
+
+
+def loss_scales() -> str:
+    from numbacnn.kernels.cuda import memory, mixed
+
+    x = np.random.default_rng(0).standard_normal(1037, np.float32)
+    there, half = memory.from_numpy(x), memory.empty(x.shape, np.float16)
+    state, flag = mixed.new_loss_scale(1024.0)
+    mixed.cast(there, half)
+    assert (half.numpy() == x.astype(np.float16)).all(), "rounding to float16 differs from NumPy's"
+    mixed.scale_up(there, state, there)
+    assert (there.numpy() == x * 1024).all()
+    mixed.check_finite(there, flag)
+    assert flag.numpy()[0] == 0
+    x[1036] = np.inf
+    mixed.check_finite(memory.from_numpy(x), flag)
+    assert flag.numpy()[0] == 1, "an infinity is overlooked"
+    mixed.update_loss_scale(state, flag, 10)
+    assert state.numpy().tolist() == [512.0, 1 / 512, 0.0, 1.0] and flag.numpy()[0] == 0
+    return "rounded, scaled, overflow found, scale halved"
+
+
 # ---- training
 
 
@@ -248,6 +301,9 @@ def memory_checks(small: bool) -> Iterator[Check]:
 
 
 def training_checks(small: bool) -> Iterator[Check]:
+    yield "counts of right answers", counts
+    yield "masks of dropout", masks
+    yield "loss scale", loss_scales
     yield "steps beside the CPU", steps_beside_cpu
     for kind in (None, "bfloat16", "float16"):
         yield f"captured steps {kind or 'float32'}", lambda kind=kind: captured(kind)
