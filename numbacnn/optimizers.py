@@ -200,7 +200,8 @@ class SGD(Optimizer):
     ) -> None:
         from numbacnn.kernels.cuda import held
 
-        held.sgd_update_held(w, g, *state.arrays, row, self.momentum, self.nesterov, copy, *_arrays(scale))
+        (velocity,), rule = state.arrays, (self.momentum, self.nesterov)
+        held.sgd_update_held(w, g, velocity, row, *rule, copy, **_arrays(scale))
 
 
 class RMSprop(Optimizer):
@@ -236,7 +237,8 @@ class RMSprop(Optimizer):
     ) -> None:
         from numbacnn.kernels.cuda import held
 
-        held.rmsprop_update_held(w, g, *state.arrays, row, self.rho, self.eps, copy, *_arrays(scale))
+        (square,) = state.arrays
+        held.rmsprop_update_held(w, g, square, row, self.rho, self.eps, copy, **_arrays(scale))
 
 
 class Adam(Optimizer):
@@ -286,8 +288,8 @@ class Adam(Optimizer):
 
         if scale is not None and state.made is None:
             state.made = scale.counter()
-        shares = self.beta1, self.beta2, self.eps
-        held.adam_update_held(w, g, *state.arrays, row, *shares, state.made, copy, *_arrays(scale))
+        (m, v), shares = state.arrays, (self.beta1, self.beta2, self.eps)
+        held.adam_update_held(w, g, m, v, row, *shares, state.made, copy, **_arrays(scale))
 
     def _factors(self, state: _State) -> tuple[float, float, float, float]:
         root = 1.0 / math.sqrt(1.0 - self.beta2**state.step)
@@ -328,8 +330,9 @@ class AdamW(Adam):
         return self.weight_decay
 
 
-def _arrays(scale: LossScale | None) -> tuple[Any, Any]:
-    return (None, None) if scale is None else scale.arrays
+def _arrays(scale: LossScale | None) -> dict[str, Any]:
+    state, flag = (None, None) if scale is None else scale.arrays
+    return {"state": state, "flag": flag}
 
 
 def _within(owner: object, argument: str, value: float, low: float, high: float) -> float:

@@ -260,6 +260,14 @@ def _shuffle(of_numba):
 
 
 shuffle_xor, shuffle_down = _shuffle(cuda.shfl_xor_sync), _shuffle(cuda.shfl_down_sync)
-sync, sync_warp = cuda.syncthreads, cuda.syncwarp
+sync = cuda.syncthreads
+
+
+@cuda.jit(device=True, forceinline=True)
+def sync_warp():
+    """Meet the warp's other lanes; Numba knows its name as a member of the module only."""
+    cuda.syncwarp()
+
+
 exp, log, sqrt, tanh, pow_, abs_ = math.exp, math.log, math.sqrt, math.tanh, math.pow, abs
 static_range = range
