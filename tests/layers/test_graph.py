@@ -21,6 +21,7 @@ from numbacnn.layers import (
     Split,
     Tanh,
 )
+from numbacnn.training import fit
 from tests.layers.check import again, assert_gradients, values
 
 
@@ -270,3 +271,11 @@ def test_equal_seeds_give_equal_bits():
         model.build((4, 3, 2), 5)
     for a, b in zip(first.weights().values(), second.weights().values(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_training_by_fit_takes_one_input_and_one_output():
+    model = two_ended()
+    model.build([(4, 5, 2), (4, 5, 2)])
+    x = np.zeros((2, 4, 5, 2), np.float32)
+    with pytest.raises(ArgumentError, match="fit: expected a model of one input and one output, got stereo"):
+        fit(model, x, x, verbose=False)
