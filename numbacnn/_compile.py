@@ -113,6 +113,8 @@ def _type(value: Any) -> Any:
         return types.Array(from_dtype(value.dtype), value.ndim, "C")
     if isinstance(value, tuple):
         return types.BaseTuple.from_types([_type(v) for v in value])
+    if isinstance(value, _native.Literal):
+        return types.literal(int(value))
     return numba.typeof(value)
 
 
@@ -138,6 +140,8 @@ class _Unpacker:
             return self.array(kind)
         if isinstance(kind, types.BaseTuple):
             return self.context.make_tuple(b, kind, [self.value(k) for k in kind.types])
+        if isinstance(kind, types.IntegerLiteral):
+            return ir.Constant(_WORD, kind.literal_value)
         if isinstance(kind, types.Boolean):
             return b.icmp_unsigned("!=", b.trunc(self.word(), ir.IntType(8)), ir.Constant(ir.IntType(8), 0))
         if isinstance(kind, types.Float):

@@ -48,6 +48,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+class Literal(int):
+    """An integer that machine code is compiled for: another kernel for each value, and no word of a call."""
+
+
 class Entry(NamedTuple):
     """A loaded entry point: how to call it, and how to pack the words of a call."""
 
@@ -97,6 +101,9 @@ def flatten(values: tuple, key: list, words: list) -> None:
             key.append(value.dtype)
             key.append(value.ndim)
             words.append(id(value))
+        elif kind is Literal:
+            key.append(kind)
+            key.append(value)
         else:
             key.append(kind)
             words.append(value)
@@ -112,11 +119,16 @@ def _code(value: Any) -> str:
         return f"{value.dtype.char}{value.ndim}"
     if isinstance(value, tuple):
         return f"({signature(value)})"
+    if isinstance(value, Literal):
+        return f"={value}"
     return np.dtype(type(value)).char
 
 
 def signature(values: tuple) -> str:
-    """Spell the types of a kernel's arguments: "f1" is a float32 array of one axis, "d" a float64."""
+    """Spell the types of a kernel's arguments.
+
+    "f1" is a float32 array of one axis, "d" a float64, "=4" the literal 4.
+    """
     return "".join(map(_code, values))
 
 
@@ -127,7 +139,7 @@ def _format(values: tuple) -> str:
             parts.append(_format(value))
         elif isinstance(value, np.ndarray):
             parts.append("q")
-        else:
+        elif not isinstance(value, Literal):
             parts.append({"b": "?7x", "i": "q", "u": "Q", "f": "d"}[np.dtype(type(value)).kind])
     return "".join(parts)
 

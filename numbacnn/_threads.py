@@ -225,9 +225,12 @@ def run(typingctx, team, body, parts, args):
     return types.void(team, body, types.intp, args), codegen
 
 
-@intrinsic
+@intrinsic(prefer_literal=True)
 def run_slots(typingctx, team, body, parts, args):
-    """``body(slot, part, parts, *args)`` likewise; slot, below the number of threads, tells them apart."""
+    """``body(slot, part, parts, *args)`` likewise; slot, below the number of threads, tells them apart.
+
+    Literals among the arguments reach the body, unless the tuple is put together by a star.
+    """
     _, codegen = _run(typingctx, body, args, slotted=True)
     return types.void(team, body, types.intp, args), codegen
 

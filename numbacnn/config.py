@@ -62,11 +62,11 @@ class Config:
             read when a GPU is first used. Starts from ``NUMBACNN_DEVICE_LIMIT_BYTES``; by default None: all.
         pool_limit_bytes: bytes that the buffer pool keeps for reuse at most; buffers in use do not count.
             Starts from ``NUMBACNN_POOL_LIMIT_BYTES``; by default a quarter of the memory, at most 4 GiB.
-        precision: how GPUs multiply float32 arrays. ``"default"``, as in PyTorch: convolutions round what they
-            multiply to TF32 (10 bits of mantissa, an error of some 1e-3 of the largest output) for tensor
-            cores, dense layers multiply exactly. ``"tf32"``: dense layers round too. ``"exact"``: nothing is
-            rounded, and tensor cores lie idle. Sums are of float32 always. CPUs, and arrays of other types,
-            are not concerned. Starts from ``NUMBACNN_PRECISION``; see also `precision_as`.
+        precision: how GPUs multiply float32 arrays. ``"default"``, as in PyTorch: convolutions round what
+            they multiply to TF32 (10 bits of mantissa: an error of some 1e-3 of the largest output) for
+            tensor cores, dense layers multiply exactly. ``"tf32"``: dense layers round too. ``"exact"``:
+            nothing is rounded, and tensor cores lie idle. Sums are of float32 always. CPUs, and arrays of
+            other types, are not concerned. Starts from ``NUMBACNN_PRECISION``; see also `precision_as`.
         winograd: float32 convolutions may use Winograd's method where it is faster. Its error is about ten
             times that of the direct method, some 1e-6 to 1e-5 of the largest output. Starts from
             ``NUMBACNN_WINOGRAD`` (``0`` forbids it); on by default.

@@ -91,6 +91,11 @@ class LossScale:
         count.fill_zero()
         return count
 
+    @property
+    def arrays(self) -> tuple[Any, Any]:
+        """The state on the GPU, and the flag that overflow raises."""
+        return self._state, self._flag
+
     # The rules of the optimizers, with a copy of the weights in 16 bits or None.
 
     def sgd_update(self, w: Any, g: Any, v: Any, *rule: Any) -> None:

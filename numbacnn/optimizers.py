@@ -58,18 +58,24 @@ class Optimizer:
             ArgumentError: parameters that a 16-bit copy follows are stepped without a scale.
 
         """
+        self._step(parameters, scale, None)
+
+    def _step(self, parameters: Iterable[Parameter], scale: LossScale | None, held: Any) -> None:
+        """`step`; where factors are held on the GPU, by parameter, by those, and `held` counts the steps."""
         stepped = [(p, p.grad._array) for p in parameters if p.grad is not None and p.trainable]
         if scale is not None:
             scale.check(g for _, g in stepped)
         for p, gradient in stepped:
             w, g = operands(p.name, ("the parameter",), p.value)[0].reshape(-1), gradient.reshape(-1)
-            state = self._state.get(p)
-            if state is None or state.device != p.value.device:
-                state = self._state[p] = _State(w, p.value.device, self._slots)
-            state.step += 1
+            state = self._state_of(p)
+            if held is None:
+                state.step += 1
             if p.penalty is not None:
                 g = _penalised(w, g, p.penalty, scale)
-            if scale is not None:
+            if held is not None:
+                copy = None if p.copy is None else p.copy._array.reshape(-1)
+                self._update_held(w, g, state, copy, scale, held.row(p))
+            elif scale is not None:
                 copy = None if p.copy is None else p.copy._array.reshape(-1)
                 self._update_scaled(w, g, state, copy, scale)
             elif p.copy is not None:
@@ -93,6 +99,24 @@ class Optimizer:
     def _update_scaled(self, w: Any, g: Any, state: _State, copy: Any, scale: LossScale) -> None:
         """Update w on a GPU, and its copy in 16 bits, by the gradient of a scaled loss."""
         raise NotImplementedError
+
+    def _state_of(self, p: Parameter) -> _State:
+        """What is remembered of a parameter, new where there is nothing of its device."""
+        state = self._state.get(p)
+        if state is None or state.device != p.value.device:
+            w = p.value._array.reshape(-1)
+            state = self._state[p] = _State(w, p.value.device, self._slots)
+        return state
+
+    def _update_held(
+        self, w: Any, g: Any, state: _State, copy: Any, scale: LossScale | None, row: Any
+    ) -> None:
+        """Update w on a GPU by factors that lie there, as `kernels.cuda.held` says."""
+        raise NotImplementedError
+
+    def _factors(self, state: _State) -> tuple[float, float, float, float]:
+        """What steps change of a rule, at the step that the state has counted: rate, root, keep, lr."""
+        return self.lr, 0.0, 0.0, self.lr
 
     def __repr__(self) -> str:
         settings = {key.lstrip("_"): value for key, value in vars(self).items() if key != "_state"}
@@ -171,6 +195,13 @@ class SGD(Optimizer):
         (velocity,) = state.arrays
         scale.sgd_update(w, g, velocity, self.lr, self.momentum, self.nesterov, copy)
 
+    def _update_held(
+        self, w: Any, g: Any, state: _State, copy: Any, scale: LossScale | None, row: Any
+    ) -> None:
+        from numbacnn.kernels.cuda import held
+
+        held.sgd_update_held(w, g, *state.arrays, row, self.momentum, self.nesterov, copy, *_arrays(scale))
+
 
 class RMSprop(Optimizer):
     """``s = rho * s + (1 - rho) * g^2``; ``w -= lr * g / (sqrt(s) + eps)``.
@@ -199,6 +230,13 @@ class RMSprop(Optimizer):
     def _update_scaled(self, w: Any, g: Any, state: _State, copy: Any, scale: LossScale) -> None:
         (square,) = state.arrays
         scale.rmsprop_update(w, g, square, self.lr, self.rho, self.eps, copy)
+
+    def _update_held(
+        self, w: Any, g: Any, state: _State, copy: Any, scale: LossScale | None, row: Any
+    ) -> None:
+        from numbacnn.kernels.cuda import held
+
+        held.rmsprop_update_held(w, g, *state.arrays, row, self.rho, self.eps, copy, *_arrays(scale))
 
 
 class Adam(Optimizer):
@@ -241,6 +279,21 @@ class Adam(Optimizer):
         shares = self.lr, self.beta1, self.beta2, self.eps, self._decay()
         scale.adam_update(w, g, m, v, *shares, state.made, copy)
 
+    def _update_held(
+        self, w: Any, g: Any, state: _State, copy: Any, scale: LossScale | None, row: Any
+    ) -> None:
+        from numbacnn.kernels.cuda import held
+
+        if scale is not None and state.made is None:
+            state.made = scale.counter()
+        shares = self.beta1, self.beta2, self.eps
+        held.adam_update_held(w, g, *state.arrays, row, *shares, state.made, copy, *_arrays(scale))
+
+    def _factors(self, state: _State) -> tuple[float, float, float, float]:
+        root = 1.0 / math.sqrt(1.0 - self.beta2**state.step)
+        rate = self.lr / (1.0 - self.beta1**state.step)
+        return rate, root, 1.0 - self.lr * self._decay(), self.lr
+
 
 class AdamW(Adam):
     """``w *= 1 - lr * weight_decay``, then the step of `Adam`: decay apart from the adaptive step.
@@ -273,6 +326,10 @@ class AdamW(Adam):
 
     def _decay(self) -> float:
         return self.weight_decay
+
+
+def _arrays(scale: LossScale | None) -> tuple[Any, Any]:
+    return (None, None) if scale is None else scale.arrays
 
 
 def _within(owner: object, argument: str, value: float, low: float, high: float) -> float:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from numbacnn import _native
-from numbacnn._jit import cache_dir, jit, kernel, run, split
+from numbacnn._deferred import intrinsic, types
+from numbacnn._jit import cache_dir, jit, kernel, run, run_slots, split
 from numbacnn.errors import ArgumentError
 
 PREDICT = """
@@ -151,6 +152,36 @@ def test_each_signature_has_code_of_its_own():
         _fill(0.0, 2, y, dtype(3))
         assert (y == 3).all()
     assert len({p.name for p in objects(cache_dir()) if "._fill-" in p.name}) >= 3
+
+
+@intrinsic(prefer_literal=True)
+def _literal(typingctx, value):
+    """The value, where it is known when the kernel is compiled, else -1."""
+
+    def codegen(context, builder, signature, args):
+        return context.get_constant(types.intp, getattr(value, "literal_value", -1))
+
+    return types.intp(value), codegen
+
+
+@jit
+def _write_part(slot, part, parts, value, y):
+    y[part] = _literal(value)
+
+
+@kernel
+def _write_literal(team, value, y):
+    run_slots(team, _write_part, y.size, (value, y))
+
+
+def test_a_literal_is_known_to_all_that_a_kernel_calls_and_is_told_from_an_integer():
+    for value, known in ((_native.Literal(4), 4), (_native.Literal(3), 3), (4, -1)):
+        y = np.zeros(3, np.int64)
+        for arguments in ((value, y), (_native.Flat((value, y)),)):
+            y.fill(0)
+            _write_literal(0.0, *arguments)
+            assert (y == known).all()
+    assert _native.signature((_native.Literal(4), 4)) != _native.signature((4, 4))
 
 
 def test_arrays_with_gaps_are_refused():

@@ -1,4 +1,4 @@
-"""The CPU kernels and the reference have the same functions with the same parameters."""
+"""The kernels of each device and the reference have the same functions with the same parameters."""
 
 import ast
 from pathlib import Path
@@ -23,6 +23,7 @@ TWINS = [
     "update",
     "weighted_pool",
 ]
+CUDA_TWINS = ["lp_pool", "pad", "pool", "resample", "shuffle", "unpool", "weighted_pool"]
 
 
 def signatures(path: Path) -> dict[str, list[str]]:
@@ -38,6 +39,7 @@ def signatures(path: Path) -> dict[str, list[str]]:
 
 REFERENCE = {name: signatures(KERNELS / "reference" / f"{name}.py") for name in TWINS}
 CPU = {name: signatures(KERNELS / "cpu" / f"{name}.py") for name in TWINS}
+CUDA = {name: signatures(KERNELS / "cuda" / f"{name}.py") for name in CUDA_TWINS}
 
 
 def test_each_kernel_has_one_home():
@@ -50,3 +52,9 @@ def test_each_kernel_has_one_home():
 def test_parameters_agree(name):
     assert CPU[name], "a twin without functions"
     assert CPU[name] == REFERENCE[name]
+
+
+@pytest.mark.parametrize("name", CUDA_TWINS)
+def test_parameters_on_a_gpu_agree(name):
+    assert CUDA[name], "a twin without functions"
+    assert CUDA[name] == REFERENCE[name]

@@ -47,7 +47,10 @@ from ..training import fit, predict
 
 
 def _model() -> Sequential:
-    """Return a small network with a layer of every kind, the convolutions by every algorithm."""
+    """Return a small network with a layer of every kind, the convolutions by every algorithm.
+
+    Winograd's kernels for other taps than 3 by 3 are rarer: they are compiled when they are first used.
+    """
     return Sequential(
         [
             Conv2D(32, 5, padding="same", kernel_regularizer=L1L2(1e-5, 1e-5)),

@@ -1,11 +1,13 @@
 """Training: fit, evaluate, predict; the history they return and the callbacks they take."""
 
 from .callbacks import Callback, Checkpoint, HistoryFile, ProgressBar, Run
+from .captured import CapturedStep
 from .history import History
 from .loop import evaluate, fit, predict
 
 __all__ = [
     "Callback",
+    "CapturedStep",
     "Checkpoint",
     "History",
     "HistoryFile",

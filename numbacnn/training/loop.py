@@ -95,7 +95,7 @@ def fit(
     if validation_data is not None:
         validation = _arrays("validation_data", *validation_data)
         _check_targets("validation_data", model, validation[1], loss)
-    run = Run(model, Adam() if optimizer is None else optimizer, batches, epochs, scale=_scale_for(model))
+    run = Run(model, Adam() if optimizer is None else optimizer, batches, epochs, scale=scale_for(model))
     listeners = [*([ProgressBar()] if verbose else []), *callbacks]
     with _deferred_interrupt(run):
         _train(run, loss, schedule, validation, listeners, seed)
@@ -190,7 +190,7 @@ def _step(
     return prediction, value, penalty
 
 
-def _scale_for(model: Layer) -> LossScale | None:
+def scale_for(model: Layer) -> LossScale | None:
     """The loss scale of a model that computes in 16 bits."""
     name = getattr(model, "compute_dtype", np.dtype(np.float32)).name
     if name == "float16":

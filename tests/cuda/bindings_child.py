@@ -9,6 +9,7 @@ import numpy as np
 
 from numbacnn.errors import DeviceError, DeviceMemoryError
 from numbacnn.kernels.cuda import _driver, _staging, foreign, memory
+from numbacnn.kernels.cuda._graph import capture
 from numbacnn.tensor import as_tensor
 
 LIBRARY = ctypes.CDLL("libcuda.so.1")
@@ -73,6 +74,28 @@ def functions():
     assert launched == [3, 2, 1, 128, 1, 1, 5000, stream.handle, array.pointer, -7, 3, 1 << 40]
     assert "CUDA_ERROR_INVALID_IMAGE (a reason)" in refused(lambda: _driver.load(b"none", "entry", 0))
     assert "finding the kernel other" in refused(lambda: _driver.load(b"\x7fELF", "other", 0))
+
+
+def graphs():
+    def number(name):
+        return ctypes.c_int.in_dll(LIBRARY, name).value
+
+    array = memory.from_numpy(RAMP)
+    with capture() as graph:
+        array.copy()
+    assert number("graphs") == 1, "what is launched; the graph it was made of is gone"
+    graph.launch()
+    with _driver.Stream():
+        graph.launch()
+    assert number("graph_launches") == 2
+    refused(lambda: broken(array))
+    del graph
+    assert number("graphs") == 0
+
+
+def broken(array):
+    with capture():
+        array.numpy()
 
 
 def sharing():

@@ -13,16 +13,17 @@
 
 enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, INVALID_IMAGE = 200 };
 enum { INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600 };
-enum { CONTEXT = 0xC0, MODULE = 0xD0, FUNCTION = 0xF0, FIRST_HANDLE = 0x1000 };
+enum { CONTEXT = 0xC0, MODULE = 0xD0, FUNCTION = 0xF0, GRAPH = 0xE0, FIRST_HANDLE = 0x1000 };
 typedef int Result;
 typedef uint64_t Handle;
 
 /* What Python reads back */
 int64_t launched[12];
-int shared_allowed, queries;
+int shared_allowed, queries, graphs, graph_launches;
 
 static struct { char *start; size_t size; } blocks[BLOCKS];
 static Handle last_handle = FIRST_HANDLE;
+static Handle capturing;
 static size_t used;
 static __thread Handle current;
 
@@ -146,6 +147,34 @@ Result cuLaunchKernel(Handle function, unsigned gx, unsigned gy, unsigned gz, un
     memcpy(launched, seen, sizeof launched);
     return SUCCESS;
 }
+
+Result cuStreamBeginCapture_v2(Handle stream, int mode) {
+    NEEDS_CONTEXT;
+    if (stream == 1 || !known(stream) || capturing || mode != 2) return INVALID_VALUE; /* relaxed */
+    capturing = stream;
+    return SUCCESS;
+}
+Result cuStreamEndCapture(Handle stream, Handle *graph) {
+    NEEDS_CONTEXT;
+    if (stream != capturing) return INVALID_VALUE;
+    capturing = 0;
+    *graph = GRAPH;
+    graphs++;
+    return SUCCESS;
+}
+Result cuGraphInstantiateWithFlags(Handle *executable, Handle graph, unsigned long long flags) {
+    NEEDS_CONTEXT;
+    *executable = GRAPH + 1;
+    graphs++;
+    return graph == GRAPH && !flags ? SUCCESS : INVALID_VALUE;
+}
+Result cuGraphLaunch(Handle executable, Handle stream) {
+    NEEDS_CONTEXT;
+    graph_launches++;
+    return executable == GRAPH + 1 && known(stream) ? SUCCESS : INVALID_VALUE;
+}
+Result cuGraphExecDestroy(Handle executable) { graphs--; return executable == GRAPH + 1 ? SUCCESS : INVALID_VALUE; }
+Result cuGraphDestroy(Handle graph) { graphs--; return graph == GRAPH ? SUCCESS : INVALID_VALUE; }
 
 Result cuGetErrorString(int code, const char **text) { *text = "a reason"; return SUCCESS; }
 Result cuGetProcAddress_v2(const char *name, void **function, int version, uint64_t flags, int *status) {

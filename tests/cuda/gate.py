@@ -18,6 +18,7 @@ class Configuration(NamedTuple):
         counts: of PTX instructions by prefix, exactly: such as {"mma.sync": 64}.
         least: of PTX instructions by prefix, at least.
         doubles: the kernel is to compute in float64 though its arrays hold float32.
+        slow: it takes its turn with the slow tests: the kernel differs little from others.
 
     """
 
@@ -27,6 +28,7 @@ class Configuration(NamedTuple):
     counts: dict[str, int] = {}
     least: dict[str, int] = {}
     doubles: bool = False
+    slow: bool = False
 
 
 class Report(NamedTuple):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-WORKS = ["devices", "copies", "events", "functions", "sharing", "memory_runs_out", "loops"]
+WORKS = ["devices", "copies", "events", "functions", "graphs", "sharing", "memory_runs_out", "loops"]
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="no C compiler"),

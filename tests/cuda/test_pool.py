@@ -83,6 +83,16 @@ def test_large_windows_are_the_references_in_any_way(dims, way):
         check_average(dims, 3, np.dtype(np.float32), (True, 0.0))
 
 
+@pytest.mark.parametrize("shape", [(5, 4, 3, 3), (3, 4, 8), (2, 3, 2, 3, 5)], ids=str)
+@pytest.mark.parametrize("way", ["images", "launches"])
+def test_several_images_are_the_references(shape, way):
+    """As many as a thread takes, and one left."""
+    dims = PoolDims.of(shape, 2, 1, 1)
+    with made(way):
+        check_max(dims, 3, np.dtype(np.float32), "ties")
+        check_average(dims, 3, np.dtype(np.float32), (True, 0.0))
+
+
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
 @pytest.mark.parametrize("way", ["blocks", "splits"])
 def test_large_windows_of_any_type_tell_nan_and_infinity_apart(dtype, way):

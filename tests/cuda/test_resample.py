@@ -1,6 +1,7 @@
-"""Resizing in the simulator against the reference: geometry, types, adjointness, many outputs of one pixel."""
+"""Resizing in the simulator against the reference: geometry, types, adjointness, pixels taken often."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 
 from numbacnn.kernels import reference
 from numbacnn.kernels.cuda import resample
-from tests.cuda.arrays import computed
+from tests.cuda.arrays import computed, put
 from tests.cuda.ways import close, dtypes, made, ways
 from tests.strategies import ResizeCase, arrays, resize_cases
 
@@ -72,3 +73,16 @@ def test_what_is_not_taken_is_not_read(mode):
     x = np.array([1.0, np.inf, 2.0, np.nan]).reshape(1, 4, 1)
     y = computed(resample.resize_forward, (x, mode, mode == "linear", None), (1, 4, 1), x.dtype)
     np.testing.assert_array_equal(y, x)
+
+
+def test_elements_past_32_bits_are_found():
+    """Of an array whose memory nobody touches but for the pixels that are taken."""
+    n, height, width = 2, 1 << 14, (1 << 16) + 1
+    host = np.zeros(n * height * width, np.float16)
+    assert host.size > 1 << 31
+    low, left = height // 2, width // 2
+    host[(height + low) * width + left] = 5.0
+    x = SimpleNamespace(shape=(n, height, width, 1), dtype=host.dtype, size=host.size, host=host, device=0)
+    y = put(np.zeros((n, 2, 2, 1), np.float16))
+    resample.resize_forward(x, "nearest", False, None, y)
+    assert y.numpy().reshape(n, 2, 2).tolist() == [[[0, 0], [0, 0]], [[0, 0], [0, 5]]]

@@ -39,7 +39,7 @@ def test_unpooling_and_its_gradient_are_the_references(case, dtype):
 @settings(max_examples=20)
 @given(small, st.integers(1, 12), st.integers(1, 12))
 def test_bands_and_stretches_of_any_size_give_the_same(case, stretch, band):
-    check(*case, TYPES[0], _STRETCH=stretch, _BAND=band, _UNITS=50)
+    check(*case, TYPES[0], _STRETCH=stretch, _BAND=band, _STRETCHES=0, _UNITS=50)
 
 
 @settings(max_examples=10)
@@ -48,7 +48,24 @@ def test_indices_of_pooling_and_stretches_longer_than_reads_at_once(seed):
     """In order of the windows, as pooling gives them, each index near those before."""
     rng = np.random.default_rng(seed)
     indices = (np.arange(40) * 3 + rng.integers(0, 5, (2, 3, 40))).transpose(0, 2, 1)
-    check((2, 40, 3), (2, 125, 3), np.ascontiguousarray(indices), seed, TYPES[0], _STRETCH=9, _BAND=16)
+    check(
+        (2, 40, 3),
+        (2, 125, 3),
+        np.ascontiguousarray(indices),
+        seed,
+        TYPES[0],
+        _STRETCH=9,
+        _BAND=16,
+        _STRETCHES=0,
+    )
+
+
+@pytest.mark.parametrize("stretch", [1, 2, 5, 30])
+def test_values_in_no_order_are_found_from_every_band(stretch):
+    rng = np.random.default_rng(stretch)
+    indices = rng.permuted(np.tile(np.arange(30), (2, 3, 1)), axis=-1).transpose(0, 2, 1).copy()
+    bounds = {"_STRETCH": stretch, "_BAND": 2, "_STRETCHES": 0}
+    check((2, 30, 3), (2, 31, 3), indices, 0, TYPES[0], **bounds)
 
 
 def test_without_repeated_indices_it_is_adjoint_to_its_gradient():

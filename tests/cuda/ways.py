@@ -1,4 +1,4 @@
-"""What tests of gathering kernels share: element types, bounds of errors, and each way that outputs are made."""
+"""What tests of gathering kernels share: types, bounds of errors, and each way that outputs are made."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ dtypes = st.sampled_from(TYPES)
 #: Relative to the largest: rounding of sums over a window, and of 16-bit results.
 TOLERANCE = dict(zip(TYPES, (2e-6, 4e-15, 6e-4, 4.5e-3), strict=True))
 
-# A thread per output, one for several images, a block per window, several blocks per window.
+# A thread per output, in several launches, one for several images, a block per window, several blocks.
 WAYS: dict[str, dict[str, Any]] = {
     "threads": {"_LARGE": math.inf},
+    "launches": {"_LARGE": math.inf, "_UNITS": 7},
     "images": {"_BUSY": 0},
     "blocks": {"_LARGE": 0, "_SHARE": 1 << 20},
     "splits": {"_LARGE": 2, "_SHARE": 2**-9, "_BLOCKS": 12},
 }
-ways = st.sampled_from(["threads", "images"])
+ways = st.sampled_from(["threads", "launches", "images"])
 
 
 @contextlib.contextmanager

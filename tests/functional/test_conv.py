@@ -13,6 +13,7 @@ from numbacnn.dims import ConvDims
 from numbacnn.epilogue import Activation
 from numbacnn.errors import ArgumentError, DeviceError, DTypeError, ShapeError
 from numbacnn.kernels import reference
+from numbacnn.kernels.cpu.choice import winograd_fits
 from numbacnn.tensor import as_tensor
 from tests.functional.comparing import assert_matches, reference_of
 from tests.strategies import arrays, conv_cases, dtypes
@@ -247,7 +248,7 @@ def test_what_follows_the_sums_is_the_references(case, dtype, activation, with_b
         shape=dims.output_shape,
     )  # fmt: skip
     options = {"scale": scale, "residual": more, "activation": activation, **case.options}
-    winograd = 20 if dims.k_ == (3, 3) and dtype == np.float32 else 1
+    winograd = 20 if winograd_fits(dims, "forward") and dtype == np.float32 else 1
     assert_matches(functional.conv_forward(x, w, b, **options), expected, dtype, winograd * size)
 
 
@@ -257,6 +258,8 @@ def test_what_follows_the_sums_is_the_references(case, dtype, activation, with_b
     [
         ((1, 20, 20, 40), (3, 3, 40, 40), {"padding": 1}),
         ((2, 90, 90, 16), (3, 3, 16, 24), {"padding": 1}),
+        ((1, 28, 28, 32), (5, 5, 32, 40), {"padding": 2}),
+        ((1, 900, 40), (3, 40, 40), {"padding": 1}),
         ((16, 28, 28, 1), (5, 5, 1, 6), {"padding": 2}),
         ((1, 7, 7, 600), (1, 1, 600, 70), {}),
         ((2, 60, 60, 20), (3, 3, 20, 40), {"padding": 1, "stride": 2}),

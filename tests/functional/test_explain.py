@@ -38,6 +38,9 @@ def test_every_convolution_is_explained(case, pass_, dtype, threads, kept):
     [
         ((1, 9, 28, 28, 64), (3, 3, 3, 64, 64), {"padding": 1}, "winograd F(4x4, 3x3)"),
         ((1, 56, 56, 64), (3, 3, 64, 64), {"padding": 1}, "winograd F(4x4, 3x3)"),
+        ((1, 28, 28, 64), (5, 5, 64, 64), {"padding": 2}, "winograd F(2x2, 5x5)"),
+        ((1, 28, 28, 64), (3, 1, 64, 64), {}, "winograd F(4x1, 3x1)"),
+        ((1, 900, 64), (3, 64, 64), {}, "winograd F(1x4, 1x3)"),
         ((1, 56, 56, 64), (1, 1, 64, 64), {"stride": 2}, "direct"),
         ((1, 56, 56, 64), (3, 3, 1, 64), {"padding": 1, "groups": 64}, "depthwise"),
         ((1, 1, 1, 64), (1, 1, 64, 64), {}, "product"),

@@ -17,17 +17,23 @@ from .depthwise import is_depthwise
 from .phases import as_volume
 from .small_product import small_product_rows
 from .tile import VECTORS
-from .winograd_plan import FEW_TILES, depth_inputs
+from .winograd_plan import FEW_TILES, depth_inputs, filters_of
 
 PASSES = ("forward", "data", "weights")
 
+# For which taps along height and width Winograd's method has tiles, of how many outputs along axes with taps,
+# and how much cheaper it must be.  What few layers have must pay for compiling a kernel for them alone.
+WINOGRAD_TILES: dict[tuple[int, ...], tuple[tuple[int, ...], float]] = {
+    (3, 3): ((4, 2), 1.1), (5, 5): ((2,), 1.2), (1, 3): ((4,), 1.2), (3, 1): ((4,), 1.2),
+}  # fmt: skip
+LEAST_GAIN_DEEP = 1.35  # with taps of depth, whose inputs fill the caches sooner
+
 # Measured in bench.conv: the fraction of the peak that the register tile reaches within each method, and what
-# the transforms of a tile cost per vector of channels, with their loads and stores.
+# transforms cost per point and vector of channels, with their loads and stores.
 DIRECT_SPEED, WINOGRAD_SPEED = 0.85, 0.8
-TILE_COST = {4: 360.0, 2: 160.0}
-KERNEL_COST = {4: 350.0, 2: 160.0}
-STORED_COST = {4: 550.0, 2: 450.0}  # of a kernel that is transformed beforehand, and passes through memory
-LEAST_GAIN, LEAST_GAIN_DEEP = 1.1, 1.35  # the latter with taps of depth, whose inputs fill the caches sooner
+TILE_COST = KERNEL_COST = 10.0
+# By points: of a kernel that is transformed beforehand, and passes through memory.
+STORED_COST = {36: 550.0, 16: 450.0, 6: 80.0}
 PRODUCT_WEIGHTS = 1 << 17  # fewer give too few parts to a product, whose sums over pixels are not split
 # Bound by memory: a multiply-add per weight read, and few per input.
 PRODUCT_SPEED, DEPTHWISE_SPEED = 0.5, 0.25
@@ -37,7 +43,7 @@ class Choice(NamedTuple):
     """An algorithm, and what it is predicted to cost."""
 
     algorithm: str  # "direct", "winograd", "depthwise" or "product"
-    m: int  # outputs of a tile along an axis, where the algorithm has tiles
+    m: int  # outputs of a tile along axes with taps, where the algorithm has tiles
     cost: float  # vector multiply-adds
     least: float  # those of the direct method, without any loss
 
@@ -58,9 +64,9 @@ def _channels(dims: ConvDims, pass_: str) -> tuple[int, int]:
 
 
 def winograd_fits(dims: ConvDims, pass_: str) -> bool:
-    """Tell whether Winograd's method computes such a pass: slices of 3 by 3 and stride 1, taps of depth."""
+    """Tell whether Winograd's method computes such a pass: few taps of stride 1 in slices, any of depth."""
     dims = as_volume(dims)
-    slices = dims.k_[1:] == (3, 3) and dims.stride_[1:] == (1, 1)
+    slices = dims.k_[1:] in WINOGRAD_TILES and dims.stride_[1:] == (1, 1)
     return slices and (pass_ != "data" or dims.stride_[0] == 1)
 
 
@@ -68,25 +74,26 @@ def _tiles(dims: ConvDims, pass_: str, m: int) -> int:
     """Return the tiles of a volume's slices."""
     sizes = dims.in_ if pass_ == "data" else dims.out_
     tiles = dims.n * sizes[0]
-    for size, dilation in zip(sizes[1:], dims.dilation_[1:], strict=True):
+    for f, size, dilation in zip(filters_of(dims, m), sizes[1:], dims.dilation_[1:], strict=True):
         whole, more = divmod(size, dilation)
-        tiles *= more * -(-(whole + 1) // m) + (dilation - more) * -(-whole // m)
+        tiles *= more * -(-(whole + 1) // f.outputs) + (dilation - more) * -(-whole // f.outputs)
     return tiles
 
 
 def winograd_cost(dims: ConvDims, pass_: str, m: int, lanes: int, kept: bool = False) -> float:
-    """Return the vector multiply-adds that a pass by F(m x m, 3 x 3) costs."""
+    """Return the vector multiply-adds that a pass by tiles of m outputs along each axis with taps costs."""
     dims = as_volume(dims)
     inputs, outputs = _channels(dims, pass_)
-    width, points, depths = VECTORS * lanes, (m + 2) ** 2, dims.k_[0]
+    width, depths = VECTORS * lanes, dims.k_[0]
+    points = math.prod(f.points for f in filters_of(dims, m))
     inputs = depths * depth_inputs(inputs, depths, width if pass_ == "weights" else lanes)
     tiles = _tiles(dims, pass_, m)
     out_vectors, in_vectors = round_up(outputs, width) // lanes, round_up(inputs, width) // lanes
     products = tiles * points * inputs * out_vectors
     if pass_ == "weights":
         products = tiles * points * in_vectors * lanes * out_vectors
-    transforms = tiles * (in_vectors + out_vectors) * TILE_COST[m]
-    cost = (STORED_COST if tiles > FEW_TILES else KERNEL_COST)[m]
+    transforms = tiles * (in_vectors + out_vectors) * TILE_COST * points
+    cost = STORED_COST[points] if tiles > FEW_TILES else KERNEL_COST * points
     kernel = 0.0 if kept else inputs * out_vectors * cost
     return dims.groups * (products / WINOGRAD_SPEED + transforms + kernel)
 
@@ -145,8 +152,11 @@ def choose(dims: ConvDims, pass_: str, lanes: int, winograd: bool, kept: bool = 
     direct = direct_cost(dims, pass_, lanes)
     choices = [Choice("direct", 0, direct, least)]
     if winograd and winograd_fits(dims, pass_):
-        gain = LEAST_GAIN_DEEP if math.prod(dims.k_[:-2]) > 1 else LEAST_GAIN
-        for m in (4, 2):
+        volume = as_volume(dims)
+        tiles, gain = WINOGRAD_TILES[volume.k_[1:]]
+        if volume.k_[0] > 1:
+            gain = max(gain, LEAST_GAIN_DEEP)
+        for m in tiles:
             cost = winograd_cost(dims, pass_, m, lanes, kept)
             if gain * cost < direct:
                 choices.append(Choice("winograd", m, cost, least))

@@ -19,7 +19,7 @@ from .simd import VECTOR_BYTES
 from .small_product import small_product_rows
 from .tile import ROWS, VECTORS
 from .winograd_outer_plan import CHUNKS, winograd_outer_plan
-from .winograd_plan import DEPTHS, TILES, winograd_plan
+from .winograd_plan import DEPTHS, TILES, filters_of, winograd_plan
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ class Explanation:
 
     Attributes:
         pass_: ``"forward"``, ``"data"`` or ``"weights"``.
-        algorithm: ``"direct"``, ``"winograd F(4x4, 3x3)"``, ``"winograd F(2x2, 3x3)"``, ``"depthwise"``,
-            ``"product"``, or ``"none"`` for an empty batch.
+        algorithm: ``"direct"``, ``"depthwise"``, ``"product"``, ``"none"`` for an empty batch, or Winograd's
+            method with the outputs of a tile and the taps, along height and width, such as
+            ``"winograd F(4x4, 3x3)"`` or ``"winograd F(1x4, 1x3)"``.
         tile: what a register tile holds, such as ``"6 pixels x 16 channels of float32"``.
         blocking: how sums and work are cut.
         parts: pieces of work that threads draw.
@@ -110,7 +111,9 @@ def explain_pass(dims: ConvDims, pass_: str, dtype: np.dtype, threads: int, kept
     choice: Choice = choose(dims, pass_, lanes, config.winograd and item == 4, kept)
     algorithm, what = choice.algorithm, "pixels"
     if algorithm == "winograd":
-        algorithm, what = f"winograd F({choice.m}x{choice.m}, 3x3)", "tiles"
+        height, width = filters_of(dims, choice.m)
+        algorithm = f"winograd F({height.outputs}x{width.outputs}, {height.taps}x{width.taps})"
+        what = "tiles"
         text, parts, workspace, packed = _winograd(dims, pass_, choice.m, lanes, threads, kept)
     elif algorithm == "direct":
         text, parts, workspace, packed = _direct(dims, pass_, lanes, item, threads, kept)

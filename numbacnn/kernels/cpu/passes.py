@@ -81,7 +81,10 @@ def winograd_correlation(
     dims: ConvDims, backward: bool, m: int, kept: bool, x: np.ndarray, w: np.ndarray, b: np.ndarray | None,
     finish: Finish, y: np.ndarray,
 ) -> None:  # fmt: skip
-    """Write the forward pass, or the data gradient, by F(m x m, 3 x 3); kept as above."""
+    """Write the forward pass, or the data gradient, by Winograd's method; kept as above.
+
+    m: outputs of a tile along each axis with taps.
+    """
     team = POOL.team(dims.macs * NS_PER_MAC / 2)
     plan = winograd_plan(dims, backward, m, lanes_of(x), team[1], kept)
     work = buffer_pool.scratch(plan.workspace, x.dtype)
@@ -92,7 +95,7 @@ def winograd_correlation(
 
 
 def winograd_weights(dims: ConvDims, m: int, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
-    """Write the weight gradient by F(m x m, 3 x 3), transposed."""
+    """Write the weight gradient by Winograd's method, transposed; m as above."""
     team = POOL.team(dims.macs * NS_PER_MAC / 2)
     plan = winograd_outer_plan(dims, m, lanes_of(x), team[1])
     work = buffer_pool.scratch(plan.workspace, x.dtype)

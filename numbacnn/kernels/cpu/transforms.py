@@ -1,17 +1,20 @@
-"""The one-dimensional transforms of Winograd's minimal filtering F(m, 3), over vectors of channels.
+"""The one-dimensional transforms of Winograd's minimal filtering F(m, r), over vectors of channels.
 
-``y = A' [(G g) * (B' d)]`` gives m outputs of a filter of 3 taps from m + 2 inputs with m + 2 products
-(Winograd 1980; Lavin and Gray, arXiv:1509.09308, section 4).  F(4, 3) interpolates at 0, 1, -1, 2, -2 and
-infinity, F(2, 3) at 0, 1, -1 and infinity.  Gradients use the transposed matrices.
+``y = A' [(G g) * (B' d)]`` gives m outputs of a filter of r taps from m + r - 1 inputs with as many products
+(Winograd 1980; Lavin and Gray, arXiv:1509.09308, section 4): polynomials are multiplied at infinity and at as
+many of the points 0, 1, -1, 2, -2 as it takes.  F(4, 3) and F(2, 5) share their six points, and so B'.
+Gradients use the transposed matrices.
 
 A *line* is a few places in memory at equal steps, with a run of channels at each; a transform takes a line to
-a line.  Two of them, along columns and then along rows, transform a square.
+a line.  Two of them, along columns and then along rows, transform a square; F(1, 1) leaves an axis as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llvmlite import ir
 
@@ -30,96 +33,136 @@ from .simd import (
 )
 from .tile import VECTORS
 
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+POINTS = (0, 1, -1, 2, -2)
+# What a transform takes: inputs, products, products' gradients, the kernel, its products' gradients.
+INPUTS, OUTPUTS, OUTPUTS_TURNED, KERNEL, KERNEL_TURNED = range(5)
+
 Values = list[Any]
+Matrix = list[list[Any]]  # of fractions
 
 
-class _Arithmetic:
+class Filter(NamedTuple):
+    """F(m, r) of an even number of points, or of one; kernels are compiled for its code, two digits."""
+
+    outputs: int
+    taps: int
+
+    @property
+    def points(self) -> int:
+        """Products, and inputs."""
+        return self.outputs + self.taps - 1
+
+    @property
+    def code(self) -> int:
+        """43 for F(4, 3)."""
+        return 10 * self.outputs + self.taps
+
+    @classmethod
+    def of(cls, code: int) -> Filter:
+        """Return the filter of a code."""
+        return cls(*divmod(code, 10))
+
+
+def _times_root(polynomial: list[int], root: int) -> list[int]:
+    """Multiply a polynomial, its lowest coefficient first, by ``x - root``."""
+    return [low - root * high for low, high in zip([0, *polynomial], [*polynomial, 0], strict=True)]
+
+
+@functools.cache
+def matrices(f: Filter) -> tuple[Matrix, ...]:
+    """Return B', A and G of F(m, r): a row for each point, the one at infinity last."""
+    from fractions import Fraction  # when a kernel is compiled; others need not load it
+
+    finite = POINTS[: f.points - 1]
+    inputs: Matrix = []
+    outputs: Matrix = []
+    kernel: Matrix = []
+    for p in finite:
+        others = [q for q in finite if q != p]
+        scale = math.prod(p - q for q in others)
+        inputs.append([*functools.reduce(_times_root, others, [1]), 0])
+        outputs.append([p**i for i in range(f.outputs)])
+        kernel.append([Fraction(p**i, scale) for i in range(f.taps)])
+    inputs.append(functools.reduce(_times_root, finite, [1]))
+    outputs.append([int(i == f.outputs - 1) for i in range(f.outputs)])
+    kernel.append([int(i == f.taps - 1) for i in range(f.taps)])
+    return tuple([[Fraction(value) for value in row] for row in rows] for rows in (inputs, outputs, kernel))
+
+
+class Arithmetic:
     """Sums of multiples of vectors, rounded once where a multiply-add does both."""
 
     def __init__(self, b: ir.IRBuilder, vector: ir.VectorType) -> None:
         self.b, self.vector = b, vector
 
-    def constant(self, value: float) -> ir.Constant:
-        return ir.Constant(self.vector, [value] * self.vector.count)
+    def _constant(self, value: Fraction | int) -> ir.Constant:
+        return ir.Constant(self.vector, [float(value)] * self.vector.count)
 
-    def add(self, x: Any, y: Any) -> Any:
-        return self.b.fadd(x, y)
+    def times(self, factor: Fraction | int, x: Any) -> Any:
+        """``factor x``."""
+        return x if factor == 1 else self.b.fmul(self._constant(factor), x)
 
-    def sub(self, x: Any, y: Any) -> Any:
-        return self.b.fsub(x, y)
-
-    def times(self, factor: float, x: Any) -> Any:
-        return self.b.fmul(self.constant(factor), x)
-
-    def plus(self, x: Any, factor: float, y: Any) -> Any:
+    def plus(self, x: Any, factor: Fraction | int, y: Any) -> Any:
         """``x + factor y``."""
-        return fma(self.b, self.constant(factor), y, x)
+        if abs(factor) == 1:
+            return self.b.fadd(x, y) if factor == 1 else self.b.fsub(x, y)
+        return fma(self.b, self._constant(factor), y, x)
 
 
-def _inputs4(a: _Arithmetic, d: Values) -> Values:  # B' d
-    p, q = a.plus(d[4], -4.0, d[2]), a.plus(d[3], -4.0, d[1])
-    r, s = a.sub(d[4], d[2]), a.sub(d[3], d[1])
-    first = a.plus(a.plus(d[4], -5.0, d[2]), 4.0, d[0])
-    last = a.plus(a.plus(d[5], -5.0, d[3]), 4.0, d[1])
-    return [first, a.add(p, q), a.sub(p, q), a.plus(r, 2.0, s), a.plus(r, -2.0, s), last]
+def _sum(a: Arithmetic, row: Sequence[Fraction], values: Values) -> Any:
+    terms = [(factor, value) for factor, value in zip(row, values, strict=True) if factor]
+    terms.sort(key=lambda term: term[0] != 1)  # what needs no product comes first
+    (factor, value), *others = terms
+    total = a.times(factor, value)
+    for factor, value in others:
+        total = a.plus(total, factor, value)
+    return total
 
 
-def _outputs4(a: _Arithmetic, m: Values) -> Values:  # A' m
-    s, d, u, v = a.add(m[1], m[2]), a.sub(m[1], m[2]), a.add(m[3], m[4]), a.sub(m[3], m[4])
-    last = a.add(a.plus(d, 8.0, v), m[5])
-    return [a.add(a.add(m[0], s), u), a.plus(d, 2.0, v), a.plus(s, 4.0, u), last]
+def _at_points(a: Arithmetic, rows: Matrix, values: Values) -> Values:
+    """Return a matrix's product: the rows of points p and -p share the sums of their even and odd terms."""
+    results = [_sum(a, rows[0], values)]
+    for row in rows[1:-1:2]:
+        even, scale = _sum(a, row[::2], values[::2]), [factor for factor in row[1::2] if factor][-1]
+        odd = _sum(a, [factor / scale for factor in row[1::2]], values[1::2])
+        results += [a.plus(even, scale, odd), a.plus(even, -scale, odd)]
+    return [*results, _sum(a, rows[-1], values)]
 
 
-def _outputs4_turned(a: _Arithmetic, y: Values) -> Values:  # A y
-    even, odd = a.add(y[0], y[2]), a.add(y[1], y[3])
-    even2, odd2 = a.plus(y[0], 4.0, y[2]), a.plus(y[1], 4.0, y[3])
-    ends = a.plus(even2, 2.0, odd2), a.plus(even2, -2.0, odd2)
-    return [y[0], a.add(even, odd), a.sub(even, odd), *ends, y[3]]
+def _from_points(a: Arithmetic, rows: Matrix, values: Values) -> Values:
+    """Return the transposed matrix's product: values of points p and -p are added and subtracted first."""
+    first, *middle, last = values
+    pairs = list(zip(middle[::2], middle[1::2], strict=True))
+    sums = [[a.plus(x, sign, y) for x, y in pairs] for sign in (1, -1)]
+    columns = zip(rows[0], *rows[1:-1:2], rows[-1], strict=True)
+    return [_sum(a, column, [first, *sums[i % 2], last]) for i, column in enumerate(columns)]
 
 
-def _kernel4(a: _Arithmetic, g: Values) -> Values:  # G g
-    s = a.times(-1 / 6, a.add(g[0], g[2]))
-    u = a.plus(a.times(1 / 24, g[0]), 1 / 6, g[2])
-    ends = a.plus(u, 1 / 12, g[1]), a.plus(u, -1 / 12, g[1])
-    return [a.times(1 / 4, g[0]), a.plus(s, -1 / 6, g[1]), a.plus(s, 1 / 6, g[1]), *ends, g[2]]
+def transform(a: Arithmetic, kind: int, f: Filter, values: Values) -> Values:
+    """Return the transform of some values by F(m, r)."""
+    if f == (1, 1):
+        return values
+    inputs, outputs, kernel = matrices(f)
+    if kind == INPUTS:
+        return _at_points(a, inputs, values)
+    rows = outputs if kind in (OUTPUTS, OUTPUTS_TURNED) else kernel
+    return (_at_points if kind in (OUTPUTS_TURNED, KERNEL) else _from_points)(a, rows, values)
 
 
-def _kernel4_turned(a: _Arithmetic, u: Values) -> Values:  # G' u
-    s, d, p, q = a.add(u[1], u[2]), a.sub(u[1], u[2]), a.add(u[3], u[4]), a.sub(u[3], u[4])
-    first = a.plus(a.plus(a.times(1 / 4, u[0]), -1 / 6, s), 1 / 24, p)
-    last = a.plus(a.plus(u[5], -1 / 6, s), 1 / 6, p)
-    return [first, a.plus(a.times(-1 / 6, d), 1 / 12, q), last]
+def _sides(kind: int, f: Filter) -> tuple[int, int]:
+    """Return how many values a transform takes, and how many it gives."""
+    p, m, r = f.points, f.outputs, f.taps
+    return ((p, p), (p, m), (m, p), (r, p), (p, r))[kind]
 
 
-def _inputs2(a: _Arithmetic, d: Values) -> Values:
-    return [a.sub(d[0], d[2]), a.add(d[1], d[2]), a.sub(d[2], d[1]), a.sub(d[1], d[3])]
-
-
-def _outputs2(a: _Arithmetic, m: Values) -> Values:
-    return [a.add(a.add(m[0], m[1]), m[2]), a.sub(a.sub(m[1], m[2]), m[3])]
-
-
-def _outputs2_turned(a: _Arithmetic, y: Values) -> Values:
-    return [y[0], a.add(y[0], y[1]), a.sub(y[0], y[1]), a.times(-1.0, y[1])]
-
-
-def _kernel2(a: _Arithmetic, g: Values) -> Values:
-    s = a.times(0.5, a.add(g[0], g[2]))
-    return [g[0], a.plus(s, 0.5, g[1]), a.plus(s, -0.5, g[1]), g[2]]
-
-
-def _kernel2_turned(a: _Arithmetic, u: Values) -> Values:
-    s, d = a.add(u[1], u[2]), a.sub(u[1], u[2])
-    return [a.plus(u[0], 0.5, s), a.times(0.5, d), a.plus(u[3], 0.5, s)]
-
-
-# What a call of a transform names, and for each: values in, values out, the sums.
-INPUTS4, OUTPUTS4, OUTPUTS4_TURNED, KERNEL4, KERNEL4_TURNED = range(5)
-INPUTS2, OUTPUTS2, OUTPUTS2_TURNED, KERNEL2, KERNEL2_TURNED = range(5, 10)
-_TRANSFORMS: tuple[tuple[int, int, Callable[[_Arithmetic, Values], Values]], ...] = (
-    (6, 6, _inputs4), (6, 4, _outputs4), (4, 6, _outputs4_turned), (3, 6, _kernel4), (6, 3, _kernel4_turned),
-    (4, 4, _inputs2), (4, 2, _outputs2), (2, 4, _outputs2_turned), (3, 4, _kernel2), (4, 3, _kernel2_turned),
-)  # fmt: skip
+def _named(kind: Any, code: Any) -> tuple[int, int, Callable[..., Values]]:
+    """Return what the literals of a call name: how many values go in and come out, and the sums."""
+    kind, f = kind.literal_value, Filter.of(code.literal_value)
+    ins, outs = _sides(kind, f)
+    return ins, outs, lambda b, vector, values: transform(Arithmetic(b, vector), kind, f, values)
 
 
 def _over_channels(b: ir.IRBuilder, vector: ir.VectorType, channels: Any, emit: Callable) -> None:
@@ -139,20 +182,21 @@ def _over_channels(b: ir.IRBuilder, vector: ir.VectorType, channels: Any, emit: 
 
 
 @intrinsic(prefer_literal=True)
-def read_line(typingctx, kind, x, x0, step, low, high, blank, blank0, y, y0, y_step, channels):
+def read_line(typingctx, kind, code, x, x0, step, low, high, blank, blank0, y, y0, y_step, channels):
     """Transform a line of an array to one of the workspace, zeros behind its channels, whole panels.
 
-    kind: literal.  Place i is ``x[x0 + i step :]``; where i is not within ``low .. high - 1`` it lies outside
-    and reads ``blank[blank0:]``, which must be zeros, instead.  Result i goes to ``y[y0 + i y_step :]``.
+    kind, code: literals, which transform of which filter.  Place i is ``x[x0 + i step :]``; where i is not
+    within ``low .. high - 1`` it lies outside and reads ``blank[blank0:]``, which must be zeros, instead.
+    Result i goes to ``y[y0 + i y_step :]``.
     """
     intp = types.intp
-    signature = types.void(kind, x, intp, intp, intp, intp, blank, intp, y, intp, intp, intp)
+    signature = types.void(kind, code, x, intp, intp, intp, intp, blank, intp, y, intp, intp, intp)
 
     def codegen(context, b, sig, args):
-        (_, _, x0, step, low, high, _, blank0, _, y0, y_step, channels) = args
-        vector = vector_type(sig.args[1].dtype)
-        px, pblank, py = (data_pointer(context, b, sig.args[i], args[i]) for i in (1, 6, 8))
-        ins, outs, sums = _TRANSFORMS[kind.literal_value]
+        (_, _, _, x0, step, low, high, _, blank0, _, y0, y_step, channels) = args
+        vector = vector_type(sig.args[2].dtype)
+        px, pblank, py = (data_pointer(context, b, sig.args[i], args[i]) for i in (2, 7, 9))
+        ins, outs, sums = _named(sig.args[0], sig.args[1])
         px, pblank, py = offset(b, px, x0), offset(b, pblank, blank0), offset(b, py, y0)
         sources = []
         for i in range(ins):
@@ -164,7 +208,7 @@ def read_line(typingctx, kind, x, x0, step, low, high, blank, blank0, y, y0, y_s
             at = b.add(b.mul(panel, index(VECTORS * vector.count)), index(v * vector.count))
             places = [offset(b, s, at) for s in sources]
             read = [load(b, vector, p) if mask is None else masked_load(b, vector, p, mask) for p in places]
-            for value, target in zip(sums(_Arithmetic(b, vector), read), targets, strict=True):
+            for value, target in zip(sums(b, vector, read), targets, strict=True):
                 store(b, value, offset(b, target, at))
 
         _over_channels(b, vector, channels, emit)
@@ -174,16 +218,19 @@ def read_line(typingctx, kind, x, x0, step, low, high, blank, blank0, y, y0, y_s
 
 
 @intrinsic(prefer_literal=True)
-def pass_line(typingctx, kind, x, x0, step, y, y0, y_step, y_panel, panels):
-    """Transform a line of the workspace to another; panels of results lie ``y_panel`` apart."""
+def pass_line(typingctx, kind, code, x, x0, step, y, y0, y_step, y_panel, panels):
+    """Transform a line of the workspace to another; panels of results lie ``y_panel`` apart.
+
+    kind, code: literals.
+    """
     intp = types.intp
-    signature = types.void(kind, x, intp, intp, y, intp, intp, intp, intp)
+    signature = types.void(kind, code, x, intp, intp, y, intp, intp, intp, intp)
 
     def codegen(context, b, sig, args):
-        (_, _, x0, step, _, y0, y_step, y_panel, panels) = args
-        vector = vector_type(sig.args[1].dtype)
-        px, py = (data_pointer(context, b, sig.args[i], args[i]) for i in (1, 4))
-        ins, outs, sums = _TRANSFORMS[kind.literal_value]
+        (_, _, _, x0, step, _, y0, y_step, y_panel, panels) = args
+        vector = vector_type(sig.args[2].dtype)
+        px, py = (data_pointer(context, b, sig.args[i], args[i]) for i in (2, 5))
+        ins, outs, sums = _named(sig.args[0], sig.args[1])
         px, py = offset(b, px, x0), offset(b, py, y0)
         sources = [offset(b, px, b.mul(step, index(i))) for i in range(ins)]
         targets = [offset(b, py, b.mul(y_step, index(i))) for i in range(outs)]
@@ -193,7 +240,7 @@ def pass_line(typingctx, kind, x, x0, step, y, y0, y_step, y_panel, panels):
                 at = b.add(b.mul(loop.index, index(VECTORS * vector.count)), index(v * vector.count))
                 to = b.add(b.mul(loop.index, y_panel), index(v * vector.count))
                 read = [load(b, vector, offset(b, s, at)) for s in sources]
-                for value, target in zip(sums(_Arithmetic(b, vector), read), targets, strict=True):
+                for value, target in zip(sums(b, vector, read), targets, strict=True):
                     store(b, value, offset(b, target, to))
         return context.get_dummy_value()
 
@@ -201,19 +248,19 @@ def pass_line(typingctx, kind, x, x0, step, y, y0, y_step, y_panel, panels):
 
 
 @intrinsic(prefer_literal=True)
-def write_line(typingctx, kind, x, x0, step, y, y0, y_step, end, spare, spare0, channels):
+def write_line(typingctx, kind, code, x, x0, step, y, y0, y_step, end, spare, spare0, channels):
     """Transform a line of the workspace and write the channels that exist to an array.
 
-    Results from number ``end`` on have no place there: they go to ``spare[spare0:]``.
+    kind, code: literals.  Results from number ``end`` on have no place there: they go to ``spare[spare0:]``.
     """
     intp = types.intp
-    signature = types.void(kind, x, intp, intp, y, intp, intp, intp, spare, intp, intp)
+    signature = types.void(kind, code, x, intp, intp, y, intp, intp, intp, spare, intp, intp)
 
     def codegen(context, b, sig, args):
-        (_, _, x0, step, _, y0, y_step, end, _, spare0, channels) = args
-        vector = vector_type(sig.args[1].dtype)
-        px, py, pspare = (data_pointer(context, b, sig.args[i], args[i]) for i in (1, 4, 8))
-        ins, outs, sums = _TRANSFORMS[kind.literal_value]
+        (_, _, _, x0, step, _, y0, y_step, end, _, spare0, channels) = args
+        vector = vector_type(sig.args[2].dtype)
+        px, py, pspare = (data_pointer(context, b, sig.args[i], args[i]) for i in (2, 5, 9))
+        ins, outs, sums = _named(sig.args[0], sig.args[1])
         px, py, pspare = offset(b, px, x0), offset(b, py, y0), offset(b, pspare, spare0)
         sources = [offset(b, px, b.mul(step, index(i))) for i in range(ins)]
         targets = []
@@ -224,7 +271,7 @@ def write_line(typingctx, kind, x, x0, step, y, y0, y_step, end, spare, spare0, 
         def emit(panel, v, mask):
             at = b.add(b.mul(panel, index(VECTORS * vector.count)), index(v * vector.count))
             read = [load(b, vector, offset(b, s, at)) for s in sources]
-            for value, target in zip(sums(_Arithmetic(b, vector), read), targets, strict=True):
+            for value, target in zip(sums(b, vector, read), targets, strict=True):
                 if mask is None:
                     store(b, value, offset(b, target, at))
                 else:

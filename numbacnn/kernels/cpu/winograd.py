@@ -1,8 +1,11 @@
-"""Winograd's convolution for 3 by 3 kernels of stride 1, with any taps of depth: forward and data gradient.
+"""Winograd's convolution for small kernels of stride 1, with any taps of depth: forward and data gradient.
 
 ``Y = A' [sum over channels of (G g G') * (B' d B)] A`` for tiles of m by m outputs (Lavin and Gray,
-arXiv:1509.09308): F(4 x 4, 3 x 3) takes 36 products where the direct method takes 144.  For each of the
-(m + 2)^2 points the products of all tiles and channels are one matrix product, by the register tile.
+arXiv:1509.09308): F(4 x 4, 3 x 3) takes 36 products where the direct method takes 144, F(2 x 2, 5 x 5) 36
+where it takes 100.  For each of the points, 6 by 6 of these, the products of all tiles and channels are one
+matrix product, by the register tile.
+
+Kernels are compiled for the filters along height and width: ``fh`` and ``fw``, codes of ``transforms.py``.
 """
 
 from __future__ import annotations
@@ -12,15 +15,7 @@ from . import winograd_plan as plan
 from .finish import finish_pixels
 from .simd import VECTOR_BYTES, zero_run
 from .tile import ADD, BIAS, MIDDLE, ROWS, TAIL, VECTORS, ZERO, conv_tile
-from .transforms import (
-    INPUTS2,
-    INPUTS4,
-    OUTPUTS2,
-    OUTPUTS4,
-    pass_line,
-    read_line,
-    write_line,
-)
+from .transforms import INPUTS, OUTPUTS, pass_line, read_line, write_line
 from .winograd_kernel import transform_kernel
 
 
@@ -34,9 +29,9 @@ def strip(s, columns, tile, end, pitch):
     in_row = s[plan.TILES_W]
     in_image = s[plan.TILES_H] * in_row
     image, row, column = tile // in_image, tile % in_image // in_row, tile % in_row
-    most = (plan.RUN // pitch - 2) // s[plan.M]
+    most = (plan.RUN // pitch - s[plan.POINTS_W]) // s[plan.M_W] + 1
     count = 1
-    hop = s[plan.M] * s[plan.DILATION_W]
+    hop = s[plan.M_W] * s[plan.DILATION_W]
     while (
         count < most
         and tile + count < end
@@ -49,7 +44,7 @@ def strip(s, columns, tile, end, pitch):
 
 @inlined
 def read_columns(
-    kind, x, x0, row, column, low, high, first, last, count, joined, pitch, rows, work, square, blank
+    kind, fh, x, x0, row, column, low, high, first, last, count, joined, pitch, rows, work, square, blank
 ):
     """Transform pixels ``first .. last - 1`` of a strip along columns, to rows of pixels ``pitch`` apart.
 
@@ -57,24 +52,26 @@ def read_columns(
     """
     if joined:
         to, run = square + first * pitch, (last - first) * count
-        read_line(kind, x, x0 + first * column, row, low, high, work, blank, work, to, rows, run)
+        read_line(kind, fh, x, x0 + first * column, row, low, high, work, blank, work, to, rows, run)
     else:
         for u in range(first, last):
             to = square + u * pitch
-            read_line(kind, x, x0 + u * column, row, low, high, work, blank, work, to, rows, count)
+            read_line(kind, fh, x, x0 + u * column, row, low, high, work, blank, work, to, rows, count)
 
 
 @jit
-def transform_slice(s, h, columns, column0, tiles, x, x0, inside, work, at, y_tile, step, y_panel, scratch):
+def transform_slice(
+    fh, fw, s, h, columns, column0, tiles, x, x0, inside, work, at, y_tile, step, y_panel, scratch
+):  # fmt: skip
     """Write ``B' d B`` of a strip of tiles: point e of tile t to ``work[at + t y_tile + e step :]``.
 
     Panels of channels lie y_panel apart.  x0: of the slice; inside: whether there is one, else it is zeros.
     """
-    m, channels, dilation = s[plan.M], s[plan.INPUTS], s[plan.DILATION_W]
+    m, channels, dilation = s[plan.M_W], s[plan.INPUTS], s[plan.DILATION_W]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     square, blank = scratch + s[plan.SQUARE0], scratch + s[plan.SPARE0]
     row, column = s[plan.DILATION_H] * s[plan.X_ROW], dilation * s[plan.X_COLUMN]
-    pixels, start = tiles * m + 2, columns[column0, plan.SOURCE0]
+    pixels, start = (tiles - 1) * m + s[plan.POINTS_W], columns[column0, plan.SOURCE0]
     first = min(max(0, (dilation - 1 - start) // dilation), pixels)
     last = max(first, min(pixels, (s[plan.X_WIDTH] - start + dilation - 1) // dilation))
     x0 += h[plan.SOURCE0] * s[plan.X_ROW] + start * s[plan.X_COLUMN]
@@ -85,33 +82,24 @@ def transform_slice(s, h, columns, column0, tiles, x, x0, inside, work, at, y_ti
         joined = pitch == count == column
         rows = (pixels * pitch // width + 2) * width  # whole panels are written
         low, high = h[plan.LOW], h[plan.HIGH] if inside else h[plan.LOW]
-        if m == 4:
-            read_columns(
-                INPUTS4, x, x0 + c, row, column, low, high, first, last, count, joined, pitch, rows, work,
-                square, blank,
-            )  # fmt: skip
-        else:
-            read_columns(
-                INPUTS2, x, x0 + c, row, column, low, high, first, last, count, joined, pitch, rows, work,
-                square, blank,
-            )  # fmt: skip
+        read_columns(
+            INPUTS, fh, x, x0 + c, row, column, low, high, first, last, count, joined, pitch, rows, work,
+            square, blank,
+        )  # fmt: skip
         panels = (count + width - 1) // width
-        for i in range(m + 2):
+        for i in range(s[plan.POINTS_H]):
             zero_run(work, square + i * rows, first * pitch)
             zero_run(work, square + i * rows + last * pitch, (pixels - last) * pitch)
-        for i in range(m + 2):
+        for i in range(s[plan.POINTS_H]):
             for t in range(tiles):
                 source, to = square + i * rows + t * m * pitch, at + t * y_tile + c // width * y_panel
-                to += i * (m + 2) * step
-                if m == 4:
-                    pass_line(INPUTS4, work, source, pitch, work, to, step, y_panel, panels)
-                else:
-                    pass_line(INPUTS2, work, source, pitch, work, to, step, y_panel, panels)
+                to += i * s[plan.POINTS_W] * step
+                pass_line(INPUTS, fw, work, source, pitch, work, to, step, y_panel, panels)
 
 
 @jit
 def transform_inputs(
-    s, h, columns, column0, tiles, image, group, x, work, at, y_tile, step, y_panel, scratch
+    fh, fw, s, h, columns, column0, tiles, image, group, x, work, at, y_tile, step, y_panel, scratch
 ):  # fmt: skip
     """Transform the inputs of a strip of tiles of an image's slice, those of each tap of depth in turn."""
     slice_ = s[plan.SLICE0] + image % s[plan.SLICES] * s[plan.SLICE_STEP]
@@ -120,17 +108,17 @@ def transform_inputs(
     for _ in range(s[plan.DEPTHS]):
         inside = 0 <= slice_ < s[plan.X_SLICES]
         transform_slice(
-            s, h, columns, column0, tiles, x, x0 + slice_ * s[plan.X_SLICE], inside, work, at, y_tile, step,
-            y_panel, scratch,
+            fh, fw, s, h, columns, column0, tiles, x, x0 + slice_ * s[plan.X_SLICE], inside, work, at, y_tile,
+            step, y_panel, scratch,
         )  # fmt: skip
         slice_ += s[plan.DILATION_D]
         at += s[plan.TAP_INPUTS] * (y_panel // width)  # the next tap's first panel covers zeros behind this
 
 
 @jit
-def _restore_outputs(s, h, columns, column0, tiles, work, at, step, b0, y, y0, finish, scratch):
+def _restore_outputs(fh, fw, s, h, columns, column0, tiles, work, at, step, b0, y, y0, finish, scratch):
     """Write ``A' M A`` of a strip of tiles, finished; point e of its sums is at ``work[at + e step :]``."""
-    m, channels = s[plan.M], s[plan.OUTPUTS]
+    m, channels = s[plan.M_W], s[plan.OUTPUTS]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     square, spare = scratch + s[plan.SQUARE0], scratch + s[plan.SPARE0]
     row, column = s[plan.DILATION_H] * s[plan.Y_ROW], s[plan.DILATION_W] * s[plan.Y_COLUMN]
@@ -142,21 +130,15 @@ def _restore_outputs(s, h, columns, column0, tiles, work, at, step, b0, y, y0, f
         pitch = panels * width
         rows = tiles * m * pitch
         for t in range(tiles):
-            for i in range(m + 2):
-                source = at + t * s[plan.OUT_PITCH] + c + i * (m + 2) * step
+            for i in range(s[plan.POINTS_H]):
+                source = at + t * s[plan.OUT_PITCH] + c + i * s[plan.POINTS_W] * step
                 to = square + i * rows + t * m * pitch
-                if m == 4:
-                    pass_line(OUTPUTS4, work, source, step, work, to, pitch, width, panels)
-                else:
-                    pass_line(OUTPUTS2, work, source, step, work, to, pitch, width, panels)
+                pass_line(OUTPUTS, fw, work, source, step, work, to, pitch, width, panels)
         joined = pitch == count == column
         run, lines = (pixels * count, 1) if joined else (count, pixels)
         for u in range(lines):
             source, to = square + u * pitch, y0 + u * column + c
-            if m == 4:
-                write_line(OUTPUTS4, work, source, rows, y, to, row, h[plan.VALID], work, spare, run)
-            else:
-                write_line(OUTPUTS2, work, source, rows, y, to, row, h[plan.VALID], work, spare, run)
+            write_line(OUTPUTS, fh, work, source, rows, y, to, row, h[plan.VALID], work, spare, run)
     if finish[0]:
         for i in range(h[plan.VALID]):
             finish_pixels(y, y0 + i * row, pixels, column, channels, b0, *finish[1:])
@@ -187,38 +169,38 @@ def multiply(pixels, places, count, k, work, v0, u, u0, m0, taps, bias, b0, mode
 
 
 @jit
-def _chore(slot, part, parts, w, packed, work, s, chores):
+def _chore(slot, part, parts, fh, fw, w, packed, work, s, chores):
     """Transform a part of the kernel beforehand."""
     group, panel0, panel1, k0, k1 = chores[part]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     y_panel = s[plan.K_PITCH] * width
     at = group * s[plan.KERNEL_GROUP] + panel0 * y_panel + k0 * width
     scratch = s[plan.SLOTS0] + slot * s[plan.SLOT]
-    transform_kernel(s, group, panel0, panel1, k0, k1, w, packed, at, y_panel, work, scratch)
+    transform_kernel(fh, fw, s, group, panel0, panel1, k0, k1, w, packed, at, y_panel, work, scratch)
 
 
 @jit
 def _first_mode(s, e, bias):
-    """How the sums at a point begin: a bias at the point (1, 1) reaches every output of the tile once."""
-    return BIAS if bias.size > 0 and e == s[plan.M] + 3 else ZERO
+    """How the sums at a point begin: a bias at the point of ones reaches every output of the tile once."""
+    return BIAS if bias.size > 0 and e == s[plan.ONES] else ZERO
 
 
 @jit
-def _inputs(s, rows, columns, group, first, end, x, work, at, scratch):
+def _inputs(fh, fw, s, rows, columns, group, first, end, x, work, at, scratch):
     """Transform the inputs of tiles ``first .. end - 1``, to ``work[at:]``."""
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     t = first
     while t < end:
         image, row, column, count = strip(s, columns, t, end, s[plan.X_PITCH])
         transform_inputs(
-            s, rows[row], columns, column, count, image, group, x, work, at + (t - first) * s[plan.IN_PITCH],
-            s[plan.IN_PITCH], s[plan.V_STEP], width, scratch,
+            fh, fw, s, rows[row], columns, column, count, image, group, x, work,
+            at + (t - first) * s[plan.IN_PITCH], s[plan.IN_PITCH], s[plan.V_STEP], width, scratch,
         )  # fmt: skip
         t += count
 
 
 @jit
-def _outputs(s, rows, columns, group, first, end, work, at, y, finish, scratch):
+def _outputs(fh, fw, s, rows, columns, group, first, end, work, at, y, finish, scratch):
     """Transform the products of tiles ``first .. end - 1`` back, from ``work[at:]``."""
     t = first
     while t < end:
@@ -226,21 +208,24 @@ def _outputs(s, rows, columns, group, first, end, work, at, y, finish, scratch):
         b0 = group * s[plan.OUTPUTS]
         y0, source = image * s[plan.Y_IMAGE] + b0, at + (t - first) * s[plan.OUT_PITCH]
         _restore_outputs(
-            s, rows[row], columns, column, count, work, source, s[plan.M_STEP], b0, y, y0, finish, scratch
-        )
+            fh, fw, s, rows[row], columns, column, count, work, source, s[plan.M_STEP], b0, y, y0, finish,
+            scratch,
+        )  # fmt: skip
         t += count
 
 
 @jit
-def _block(slot, part, parts, x, bias, y, packed, work, finish, s, rows, columns, pixels, places, table):
+def _block(
+    slot, part, parts, fh, fw, x, bias, y, packed, work, finish, s, rows, columns, pixels, places, table
+):  # fmt: skip
     """Compute a block of tiles: transform, multiply, transform back."""
     group, first, end = table[part]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
     scratch = s[plan.SLOTS0] + slot * s[plan.SLOT]
     v0, m0 = scratch + s[plan.V0], scratch + s[plan.M0]
-    _inputs(s, rows, columns, group, first, end, x, work, v0, scratch)
+    _inputs(fh, fw, s, rows, columns, group, first, end, x, work, v0, scratch)
     u0 = group * s[plan.KERNEL_GROUP]
-    for e in range((s[plan.M] + 2) ** 2):
+    for e in range(s[plan.POINTS]):
         mode = _first_mode(s, e, bias)
         for panel in range(s[plan.PANELS]):
             c0 = panel * width
@@ -249,19 +234,19 @@ def _block(slot, part, parts, x, bias, y, packed, work, finish, s, rows, columns
                 u0 + e * s[plan.U_STEP] + c0 * s[plan.K_PITCH], m0 + e * s[plan.M_STEP] + c0, pixels[:1],
                 bias, group * s[plan.OUTPUTS] + c0, mode, s[plan.OUTPUTS] - c0,
             )  # fmt: skip
-    _outputs(s, rows, columns, group, first, end, work, m0, y, finish, scratch)
+    _outputs(fh, fw, s, rows, columns, group, first, end, work, m0, y, finish, scratch)
 
 
 @jit
-def _inputs_part(slot, part, parts, x, work, s, rows, columns, table):
+def _inputs_part(slot, part, parts, fh, fw, x, work, s, rows, columns, table):
     """Transform the inputs of some of all tiles."""
     group, first, end = table[part]
     at = s[plan.V0] + group * s[plan.V_GROUP] + first * s[plan.IN_PITCH]
-    _inputs(s, rows, columns, group, first, end, x, work, at, s[plan.SLOTS0] + slot * s[plan.SLOT])
+    _inputs(fh, fw, s, rows, columns, group, first, end, x, work, at, s[plan.SLOTS0] + slot * s[plan.SLOT])
 
 
 @jit
-def _panels_part(slot, part, parts, w, bias, work, s, pixels, places, table):
+def _panels_part(slot, part, parts, fh, fw, w, bias, work, s, pixels, places, table):
     """Multiply all tiles by some panels of the kernel, transformed block after block just before."""
     group, _, _, panel0, panel1 = table[part]
     width = VECTORS * (VECTOR_BYTES // work.itemsize)
@@ -269,14 +254,15 @@ def _panels_part(slot, part, parts, w, bias, work, s, pixels, places, table):
     u0 = scratch + s[plan.PANEL0]
     v0, m0 = s[plan.V0] + group * s[plan.V_GROUP], s[plan.M0] + group * s[plan.M_GROUP]
     y_panel = s[plan.K_BLOCK] * width
+    blocks = (s[plan.TAP_INPUTS] + s[plan.K_BLOCK] - 1) // s[plan.K_BLOCK]  # of the inputs of a tap of depth
     for near in range(panel0, panel1, s[plan.NEAR]):
         last = min(near + s[plan.NEAR], panel1)
-        k0 = 0
-        while k0 < s[plan.SUMMED]:
-            k1 = min(k0 + s[plan.K_BLOCK], (k0 // s[plan.TAP_INPUTS] + 1) * s[plan.TAP_INPUTS])
-            transform_kernel(s, group, near, last, k0, k1, w, work, u0, y_panel, work, scratch)
-            for e in range((s[plan.M] + 2) ** 2):
-                mode = ADD if k0 > 0 else _first_mode(s, e, bias)
+        for block in range(s[plan.DEPTHS] * blocks):
+            k0 = block // blocks * s[plan.TAP_INPUTS] + block % blocks * s[plan.K_BLOCK]
+            k1 = min(k0 + s[plan.K_BLOCK], (block // blocks + 1) * s[plan.TAP_INPUTS])
+            transform_kernel(fh, fw, s, group, near, last, k0, k1, w, work, u0, y_panel, work, scratch)
+            for e in range(s[plan.POINTS]):
+                mode = ADD if block > 0 else _first_mode(s, e, bias)
                 for panel in range(near, last):
                     c0 = panel * width
                     multiply(
@@ -284,7 +270,6 @@ def _panels_part(slot, part, parts, w, bias, work, s, pixels, places, table):
                         u0 + e * s[plan.U_STEP] + (panel - near) * y_panel, m0 + e * s[plan.M_STEP] + c0,
                         pixels[:1], bias, group * s[plan.OUTPUTS] + c0, mode, s[plan.OUTPUTS] - c0,
                     )  # fmt: skip
-            k0 = k1
 
 
 @jit
@@ -308,36 +293,35 @@ def _points_part(slot, part, parts, bias, packed, work, s, pixels, places, table
 
 
 @jit
-def _outputs_part(slot, part, parts, y, work, finish, s, rows, columns, table):
+def _outputs_part(slot, part, parts, fh, fw, y, work, finish, s, rows, columns, table):
     """Transform the products of some of all tiles back."""
     group, first, end = table[part]
     at = s[plan.M0] + group * s[plan.M_GROUP] + first * s[plan.OUT_PITCH]
     scratch = s[plan.SLOTS0] + slot * s[plan.SLOT]
-    _outputs(s, rows, columns, group, first, end, work, at, y, finish, scratch)
+    _outputs(fh, fw, s, rows, columns, group, first, end, work, at, y, finish, scratch)
 
 
 @kernel
 def winograd(
-    team, x, w, bias, y, packed, work, finish, s, rows, columns, pixels, places, chores, parts, products
-):
+    team, x, w, bias, y, packed, work, finish, fh, fw, s, rows, columns, pixels, places, chores, parts,
+    products,
+):  # fmt: skip
     """``y[p, c] = bias[c] + sum of x * w`` by a plan; all arrays but tables are flat.
 
     Reads x, w and bias, if it has elements, whole, writes every element of y; packed takes the transformed
     kernel, or holds it where there are no chores; work is scratch.  finish: whether to, and what
-    `finish_pixels` takes.
+    `finish_pixels` takes.  fh, fw: literals.
     """
-    run_slots(team, _chore, chores.shape[0], (w, packed, work, s, chores))
-    tiles = (s, rows, columns)
+    run_slots(team, _chore, chores.shape[0], (fh, fw, w, packed, work, s, chores))
     if products.shape[0] == 0:
         run_slots(
-            team, _block, parts.shape[0], (x, bias, y, packed, work, finish, *tiles, pixels, places, parts)
-        )
+            team, _block, parts.shape[0],
+            (fh, fw, x, bias, y, packed, work, finish, s, rows, columns, pixels, places, parts),
+        )  # fmt: skip
+        return
+    run_slots(team, _inputs_part, parts.shape[0], (fh, fw, x, work, s, rows, columns, parts))
+    if packed.size > 0:
+        run_slots(team, _points_part, products.shape[0], (bias, packed, work, s, pixels, places, products))
     else:
-        run_slots(team, _inputs_part, parts.shape[0], (x, work, *tiles, parts))
-        if packed.size > 0:
-            run_slots(
-                team, _points_part, products.shape[0], (bias, packed, work, s, pixels, places, products)
-            )
-        else:
-            run_slots(team, _panels_part, products.shape[0], (w, bias, work, s, pixels, places, products))
-        run_slots(team, _outputs_part, parts.shape[0], (y, work, finish, *tiles, parts))
+        run_slots(team, _panels_part, products.shape[0], (fh, fw, w, bias, work, s, pixels, places, products))
+    run_slots(team, _outputs_part, parts.shape[0], (fh, fw, y, work, finish, s, rows, columns, parts))

@@ -5,34 +5,30 @@ See ``winograd.py``; the data gradient turns the kernel and takes outputs for in
 
 from __future__ import annotations
 
-from ..._jit import inlined, jit
+from ..._jit import jit
 from . import winograd_plan as plan
 from .simd import VECTOR_BYTES, transpose_block, zero_run
 from .tile import VECTORS
-from .transforms import KERNEL2, KERNEL4, pass_line, read_line
-
-
-@inlined
-def _kernel_lines(s, w, first, row, column, count, work, square, pitch, out, at, step, y_panel):
-    """Write ``G g G'`` of ``count`` neighbouring numbers at each tap, point e to ``out[at + e step :]``."""
-    m, width = s[plan.M], VECTORS * (VECTOR_BYTES // work.itemsize)
-    panels = pitch // width
-    for j in range(3):
-        start, to = first + j * column, square + j * pitch
-        if m == 4:
-            read_line(KERNEL4, w, start, row, 0, 3, w, 0, work, to, 3 * pitch, count)
-        else:
-            read_line(KERNEL2, w, start, row, 0, 3, w, 0, work, to, 3 * pitch, count)
-    for i in range(m + 2):
-        start, to = square + 3 * i * pitch, at + i * (m + 2) * step
-        if m == 4:
-            pass_line(KERNEL4, work, start, pitch, out, to, step, y_panel, panels)
-        else:
-            pass_line(KERNEL2, work, start, pitch, out, to, step, y_panel, panels)
+from .transforms import KERNEL, pass_line, read_line
 
 
 @jit
-def transform_kernel(s, group, panel0, panel1, k0, k1, w, out, at, y_panel, work, scratch):
+def _kernel_lines(
+    fh, fw, s, w, first, row, column, count, work, square, pitch, out, at, step, y_panel
+):  # fmt: skip
+    """Write ``G g G'`` of ``count`` neighbouring numbers at each tap, point e to ``out[at + e step :]``."""
+    width = VECTORS * (VECTOR_BYTES // work.itemsize)
+    panels, line = pitch // width, s[plan.TAPS_W] * pitch
+    for j in range(s[plan.TAPS_W]):
+        start, to = first + j * column, square + j * pitch
+        read_line(KERNEL, fh, w, start, row, 0, s[plan.TAPS_H], w, 0, work, to, line, count)
+    for i in range(s[plan.POINTS_H]):
+        to = at + i * s[plan.POINTS_W] * step
+        pass_line(KERNEL, fw, work, square + i * line, pitch, out, to, step, y_panel, panels)
+
+
+@jit
+def transform_kernel(fh, fw, s, group, panel0, panel1, k0, k1, w, out, at, y_panel, work, scratch):
     """Write some panels of the transformed kernel for inputs k0 .. k1 - 1: ``[point][panel][k][width]``.
 
     The inputs are of one tap of depth; behind those that exist zeros are written.
@@ -42,17 +38,20 @@ def transform_kernel(s, group, panel0, panel1, k0, k1, w, out, at, y_panel, work
     width = VECTORS * lanes
     square, stage = scratch + s[plan.SQUARE0], scratch + s[plan.STAGE0]
     tap, step = s[plan.W_TAP], s[plan.U_STEP]
+    row = s[plan.TAPS_W] * tap
     depth = k0 // s[plan.TAP_INPUTS]
     k0, k1 = k0 - depth * s[plan.TAP_INPUTS], k1 - depth * s[plan.TAP_INPUTS]
     count = min(k1, s[plan.INPUTS]) - k0
     start = group * s[plan.W_GROUP] + k0 * s[plan.W_INPUT] + s[plan.W_SLICE0] + depth * s[plan.W_SLICE]
-    points = (s[plan.M] + 2) ** 2
+    points = s[plan.POINTS]
     if not s[plan.TURNED]:
         pitch = (panel1 - panel0) * width
         valid = min(pitch, s[plan.OUTPUTS] - panel0 * width)
         for k in range(count):
             first, to = start + k * s[plan.W_INPUT] + panel0 * width, at + k * width
-            _kernel_lines(s, w, first, 3 * tap, tap, valid, work, square, pitch, out, to, step, y_panel)
+            _kernel_lines(
+                fh, fw, s, w, first, row, tap, valid, work, square, pitch, out, to, step, y_panel
+            )  # fmt: skip
         for k in range(count, k1 - k0):
             for e in range(points):
                 for panel in range(panel1 - panel0):
@@ -65,9 +64,9 @@ def transform_kernel(s, group, panel0, panel1, k0, k1, w, out, at, y_panel, work
             for c in range(lanes):
                 output, to = panel * width + v + c, stage + c * pitch
                 if output < s[plan.OUTPUTS]:
-                    first = start + 8 * tap + output * s[plan.W_OUTPUT]
+                    first = start + s[plan.TAPS_H] * row - tap + output * s[plan.W_OUTPUT]
                     _kernel_lines(
-                        s, w, first, -3 * tap, -tap, count, work, square, pitch, work, to, lanes * pitch,
+                        fh, fw, s, w, first, -row, -tap, count, work, square, pitch, work, to, lanes * pitch,
                         width,
                     )  # fmt: skip
                 else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..._native import Flat
+from ..._native import Flat, Literal
 from ...dims import ConvDims
 from .cut import PARTS_PER_THREAD, apart, balanced_parts, cache_sizes, even, round_up
 from .plan import integers
@@ -21,6 +21,8 @@ from .tile import VECTORS
 from .winograd_plan import (
     IN_PITCH,
     OUT_PITCH,
+    POINTS,
+    POINTS_H,
     RUN,
     SIZES,
     SLOT,
@@ -56,7 +58,7 @@ class WinogradOuterPlan:
 
     """
 
-    m: int
+    filters: tuple[Literal, Literal]
     sizes: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
@@ -71,7 +73,7 @@ class WinogradOuterPlan:
     def tables(self) -> Flat:
         """The tables in the order of the kernel's parameters."""
         tables = (self.rows, self.columns, self.pixels, self.shifts)
-        return Flat((self.sizes, *tables, self.transforms, self.products, self.results))
+        return Flat((*self.filters, self.sizes, *tables, self.transforms, self.products, self.results))
 
 
 def _blocks(panels: int, block: int) -> list[tuple[int, int]]:
@@ -104,9 +106,10 @@ def _products(
 
 @functools.lru_cache(maxsize=512)
 def winograd_outer_plan(dims: ConvDims, m: int, lanes: int, threads: int) -> WinogradOuterPlan:
-    """Plan the weight gradient of a 3 by 3 convolution of stride 1; its sums do not depend on the threads."""
-    item, width, points = VECTOR_BYTES // lanes, VECTORS * lanes, (m + 2) ** 2
+    """Plan the weight gradient of a convolution of stride 1; its sums do not depend on the threads."""
+    item, width = VECTOR_BYTES // lanes, VECTORS * lanes
     p = pass_of(dims, False, m, width, width)
+    points = p.constants[POINTS]
     in_pitch, out_pitch = p.constants[IN_PITCH], p.constants[OUT_PITCH]
     in_panels, out_panels = in_pitch // width, out_pitch // width
     # A panel of inputs and one of gradients of a chunk stay in L1 together.
@@ -133,12 +136,14 @@ def winograd_outer_plan(dims: ConvDims, m: int, lanes: int, threads: int) -> Win
         constants |= {name: slots, group: size}
         slots += dims.groups * size
     for name, elements in (
-        (SQUARE0, (m + 2) * (RUN + 2 * width)), (SPARE0, RUN), (BLOCK0, points * s_step * (not kept))
+        (SQUARE0, p.constants[POINTS_H] * (RUN + 2 * width)), (SPARE0, RUN),
+        (BLOCK0, points * s_step * (not kept)),
     ):  # fmt: skip
         constants[name] = slot
         slot += round_up(elements, lanes)
     constants |= {SLOTS0: slots, SLOT: slot}
     return WinogradOuterPlan(
-        m, filled(OUTER_SIZES, constants), p.rows, p.columns, np.arange(chunk) * width, np.arange(width),
-        integers(transforms, 3), integers(products, 7), integers(results, 3), slots + threads * slot,
+        p.filters, filled(OUTER_SIZES, constants), p.rows, p.columns, np.arange(chunk) * width,
+        np.arange(width), integers(transforms, 3), integers(products, 7), integers(results, 3),
+        slots + threads * slot,
     )  # fmt: skip

@@ -1,12 +1,11 @@
 """Plans of Winograd's convolution: tiles, how they and the channels are cut, and the workspace.
 
-A tile is m by m outputs and the (m + 2) by (m + 2) inputs that they read.  Tiles of a dilated convolution
-take every dilation-th pixel.  Where tiles are many they are cut into blocks, each of which a thread
-transforms, multiplies and transforms back within its L2 cache, by a kernel transformed once beforehand.
-Where they are fewer, or the kernel is too large to be read again for each block, the steps follow one another
-for all tiles, and the products are cut by points.  Where they are few, the products are cut by output
-channels: each thread then transforms the part of the kernel that it multiplies by, just before, in its L2
-cache.
+A tile is m by m outputs and the inputs that they read, or a line of them where the kernel has one tap along
+an axis.  Tiles of a dilated convolution take every dilation-th pixel.  They are cut into blocks, each of
+which a thread transforms, multiplies and transforms back within its L2 cache, by a kernel transformed once
+beforehand.  Where the kernel is too large to be read again for each block, the steps follow one another for
+all tiles, and the products are cut by points.  Where tiles are few, the products are cut by output channels:
+each thread then transforms the part of the kernel that it multiplies by, just before, in its L2 cache.
 
 A volume is so many slices, each an image.  Taps of depth are summed as further inputs of a tile: those of the
 other slices that it meets, transformed once for each tap, a few percent of the products' work.
@@ -21,21 +20,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..._native import Flat
+from ..._native import Flat, Literal
 from ...dims import ConvDims
 from .cut import PARTS_PER_THREAD, apart, balanced_parts, cache_sizes, even, round_up
 from .phases import as_volume
 from .plan import integers
 from .simd import VECTOR_BYTES
 from .tile import ROWS, VECTORS
+from .transforms import Filter
 
 # Columns of the table of an axis, a row per tile.
 OUT0, VALID, SOURCE0, LOW, HIGH = range(5)
 
 # The constants of a plan, by place.
-SIZES = 54
+SIZES = 60
 (
-    M, TILES_H, TILES_W, DILATION_H, DILATION_W, INPUTS, OUTPUTS, IN_PITCH, OUT_PITCH, PANELS, TURNED,
+    M_W, POINTS_H, POINTS_W, POINTS, TAPS_H, TAPS_W, ONES,
+    TILES_H, TILES_W, DILATION_H, DILATION_W, INPUTS, OUTPUTS, IN_PITCH, OUT_PITCH, PANELS, TURNED,
     X_WIDTH, X_PITCH, Y_PITCH, X_IMAGE, X_ROW, X_COLUMN, Y_IMAGE, Y_ROW, Y_COLUMN,
     W_TAP, W_INPUT, W_OUTPUT, W_GROUP, K_BLOCK, K_PITCH, KERNEL_GROUP,
     TILES, V0, M0, V_GROUP, M_GROUP, SLOTS0, SLOT, STAGE0, SPARE0, SQUARE0, PANEL0,
@@ -46,8 +47,7 @@ SIZES = 54
 CHANNELS = 64  # transformed at a time
 RUN = 1024  # numbers in a row of a strip of tiles: its rows stay in L1
 FEW_TILES = 32  # of all images: up to so many, the products are cut by output channels
-SHARED_TILES = 400  # up to so many, all are transformed before the products, which are cut by points
-HEAVY = 6  # times the bytes of a block's squares: each block would read such a kernel whole, from memory
+HEAVY = 8  # times the bytes of a block's squares: each block would read such a kernel whole, from memory
 SHARED_BYTES = 1 << 27  # of squares, at most, that are all transformed before the products for that reason
 CHORE_PANELS = 4  # of the kernel, transformed at once beforehand
 LEAST_TILES, MOST_TILES = 2 * ROWS, 96  # in a block
@@ -58,7 +58,7 @@ class WinogradPlan:
     """The tables of a forward pass or a data gradient by Winograd's method.
 
     Attributes:
-        m: outputs of a tile along an axis, 2 or 4.
+        filters: along height and width, by which the kernel is compiled.
         sizes: the constants named above.
         rows, columns: the tiles of an image along each axis.
         pixels, places: offsets of a block's tiles among the transformed inputs and the products.
@@ -70,7 +70,7 @@ class WinogradPlan:
 
     """
 
-    m: int
+    filters: tuple[Literal, Literal]
     sizes: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
@@ -86,37 +86,45 @@ class WinogradPlan:
     def tables(self) -> Flat:
         """The tables in the order of the kernel's parameters."""
         tables = (self.rows, self.columns, self.pixels, self.places)
-        return Flat((self.sizes, *tables, self.chores, self.parts, self.products))
+        return Flat((*self.filters, self.sizes, *tables, self.chores, self.parts, self.products))
 
     @functools.cached_property
     def tables_packed(self) -> Flat:
         """The same for a kernel that is transformed already."""
         tables = (self.rows, self.columns, self.pixels, self.places)
-        return Flat((self.sizes, *tables, self.chores[:0], self.parts, self.products))
+        return Flat((*self.filters, self.sizes, *tables, self.chores[:0], self.parts, self.products))
 
 
-def axis_tiles(out: int, size: int, origin: int, dilation: int, m: int) -> list[tuple[int, ...]]:
+def filters_of(dims: ConvDims, m: int) -> tuple[Filter, Filter]:
+    """Return the filters along height and width of tiles of m outputs along each axis with taps."""
+    height, width = (Filter(m if taps > 1 else 1, taps) for taps in as_volume(dims).k_[1:])
+    return height, width
+
+
+def axis_tiles(out: int, size: int, origin: int, dilation: int, f: Filter) -> list[tuple[int, ...]]:
     """Return the tiles of an axis: first output, outputs, first input, and which inputs lie in the source."""
     tiles: list[tuple[int, ...]] = []
     for residue in range(min(dilation, out)):
         outputs = -(-(out - residue) // dilation)
-        for first in range(0, outputs, m):
+        for first in range(0, outputs, f.outputs):
             start = residue + first * dilation
             source = start + origin
-            low = min(max(0, -(source // dilation)), m + 2)
-            high = max(low, min(m + 2, -((source - size) // dilation)))
-            tiles.append((start, min(m, outputs - first), source, low, high))
+            low = min(max(0, -(source // dilation)), f.points)
+            high = max(low, min(f.points, -((source - size) // dilation)))
+            tiles.append((start, min(f.outputs, outputs - first), source, low, high))
     return tiles
 
 
-def _tables_of_axes(dims: ConvDims, backward: bool, m: int) -> tuple[np.ndarray, np.ndarray]:
+def _tables_of_axes(
+    dims: ConvDims, backward: bool, filters: tuple[Filter, Filter]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the tiles of both axes of a pass."""
     tables = []
-    for axis in (1, 2):
+    for axis, f in enumerate(filters, start=1):
         size, out, lo = dims.in_[axis], dims.out_[axis], -dims.pad_lo_[axis]
         if backward:  # dx[p] = sum of dy[p + pad - t dilation] w[t], t in reverse
-            size, out, lo = out, size, dims.pad_lo_[axis] - 2 * dims.dilation_[axis]
-        tables.append(integers(axis_tiles(out, size, lo, dims.dilation_[axis], m), 5))
+            size, out, lo = out, size, dims.pad_lo_[axis] - (f.taps - 1) * dims.dilation_[axis]
+        tables.append(integers(axis_tiles(out, size, lo, dims.dilation_[axis], f), 5))
     return tables[0], tables[1]
 
 
@@ -130,6 +138,7 @@ def filled(size: int, constants: dict[int, int]) -> np.ndarray:
 class Pass(NamedTuple):
     """A pass by Winograd's method: sizes of a group, and how the operands lie."""
 
+    filters: tuple[Literal, Literal]
     constants: dict[int, int]
     rows: np.ndarray
     columns: np.ndarray
@@ -157,7 +166,7 @@ def _along_depth(dims: ConvDims, backward: bool, tap_inputs: int) -> dict[int, i
     Slice z of the target meets slices ``SLICE0 + z SLICE_STEP + t DILATION_D`` of the source.
     """
     depths, dilation, lo = dims.k_[0], dims.dilation_[0], dims.pad_lo_[0]
-    slice_ = 9 * dims.c_in // dims.groups * dims.c_out
+    slice_ = math.prod(dims.k_[1:]) * dims.c_in // dims.groups * dims.c_out
     constants = {DEPTHS: depths, TAP_INPUTS: tap_inputs, SUMMED: depths * tap_inputs, DILATION_D: dilation}
     if backward:
         return constants | {
@@ -171,7 +180,7 @@ def _along_depth(dims: ConvDims, backward: bool, tap_inputs: int) -> dict[int, i
 
 
 def pass_of(dims: ConvDims, backward: bool, m: int, width: int, unit: int) -> Pass:
-    """State the forward pass, or the data gradient, by tiles of m by m outputs.
+    """State the forward pass, or the data gradient, by tiles of m outputs along each axis with taps.
 
     The inputs of neighbouring taps of depth lie a multiple of ``unit`` apart in a sum.
     """
@@ -182,11 +191,15 @@ def pass_of(dims: ConvDims, backward: bool, m: int, width: int, unit: int) -> Pa
     if backward:
         inputs, outputs, source, target = outputs, inputs, target, source
         strides = (1, dims.c_out, inputs)
-    rows, columns = _tables_of_axes(dims, backward, m)
+    filters = fh, fw = filters_of(dims, m)
+    rows, columns = _tables_of_axes(dims, backward, filters)
     tap_inputs = depth_inputs(inputs, dims.k_[0], unit)
     summed = dims.k_[0] * tap_inputs
     constants = _along_depth(dims, backward, tap_inputs) | {
-        M: m, TILES_H: len(rows), TILES_W: len(columns),
+        M_W: fw.outputs, POINTS_H: fh.points, POINTS_W: fw.points, POINTS: fh.points * fw.points,
+        TAPS_H: fh.taps, TAPS_W: fw.taps,
+        ONES: (fh.taps > 1) * fw.points + (fw.taps > 1),  # the number of the point 1, 1
+        TILES_H: len(rows), TILES_W: len(columns),
         DILATION_H: dims.dilation_[1], DILATION_W: dims.dilation_[2],
         INPUTS: inputs, OUTPUTS: outputs,
         IN_PITCH: round_up(summed - tap_inputs + round_up(inputs, width), width),
@@ -200,7 +213,8 @@ def pass_of(dims: ConvDims, backward: bool, m: int, width: int, unit: int) -> Pa
         W_TAP: tap, W_INPUT: strides[0], W_OUTPUT: strides[1], W_GROUP: strides[2],
     }  # fmt: skip
     tiles = dims.n * constants[SLICES] * len(rows) * len(columns)
-    return Pass(constants, rows, columns, tiles, summed, outputs)
+    codes = Literal(fh.code), Literal(fw.code)
+    return Pass(codes, constants, rows, columns, tiles, summed, outputs)
 
 
 Rows = list[tuple[int, ...]]  # of a table
@@ -219,7 +233,7 @@ class _Cut(NamedTuple):
 
 def _tiles_in_block(p: Pass, item: int, threads: int) -> int:
     """Return how many tiles a thread works on at a time: squares of all channels, about what L2 holds."""
-    fit = cache_sizes()[1] // (36 * item * (p.inputs + p.outputs))
+    fit = cache_sizes()[1] // (p.constants[POINTS] * item * (p.inputs + p.outputs))
     most = max(LEAST_TILES, min(MOST_TILES, fit // ROWS * ROWS))
     parts = -(-p.tiles // most)
     if parts < 8 * threads:
@@ -229,13 +243,13 @@ def _tiles_in_block(p: Pass, item: int, threads: int) -> int:
 
 def _cut(p: Pass, groups: int, lanes: int, threads: int, kept: bool) -> _Cut:
     """Cut a pass by its number of tiles: see the top of this file."""
-    item, width, points = VECTOR_BYTES // lanes, VECTORS * lanes, (p.constants[M] + 2) ** 2
+    item, width, points = VECTOR_BYTES // lanes, VECTORS * lanes, p.constants[POINTS]
     panels, k_pitch = p.constants[PANELS], round_up(p.inputs, lanes)
     inside = not kept and p.tiles <= FEW_TILES and groups * panels >= threads
     step = block = _tiles_in_block(p, item, threads)
     square, kernel = points * item * (p.inputs + p.outputs), points * item * p.inputs * p.outputs
     heavy = kernel > HEAVY * block * square and groups * p.tiles * square <= SHARED_BYTES
-    shared = inside or heavy or p.tiles <= SHARED_TILES
+    shared = inside or heavy
     if shared:
         block, step = p.tiles, max(1, -(-p.tiles // (4 * threads)))
     parts: Rows = [(g, t, min(t + step, p.tiles)) for g in range(groups) for t in range(0, p.tiles, step)]
@@ -266,13 +280,14 @@ def _cut(p: Pass, groups: int, lanes: int, threads: int, kept: bool) -> _Cut:
 def winograd_plan(
     dims: ConvDims, backward: bool, m: int, lanes: int, threads: int, kept: bool
 ) -> WinogradPlan:
-    """Plan the forward pass or the data gradient of a 3 by 3 convolution of stride 1.
+    """Plan the forward pass or the data gradient of a convolution of stride 1 by tiles of m outputs an axis.
 
     kept: the transformed kernel is kept from call to call, so all of it is transformed beforehand.
     How it is cut depends on the number of threads; what each output sums, and in which order, does not.
     """
-    item, width, points = VECTOR_BYTES // lanes, VECTORS * lanes, (m + 2) ** 2
+    item, width = VECTOR_BYTES // lanes, VECTORS * lanes
     p = pass_of(dims, backward, m, width, lanes)
+    points, lines = p.constants[POINTS], p.constants[POINTS_H]
     cut = _cut(p, dims.groups, lanes, threads, kept)
     in_pitch, out_pitch, k_pitch = p.constants[IN_PITCH], p.constants[OUT_PITCH], round_up(p.inputs, lanes)
     v_step, m_step = apart(cut.block * in_pitch, item), apart(cut.block * out_pitch, item)
@@ -289,7 +304,7 @@ def winograd_plan(
     stage_columns, slot = round_up(cut.k_block, width), 0
     columns = max(stage_columns, CHORE_PANELS * width)
     for name, elements in (
-        (SQUARE0, max((m + 2) * (RUN + 2 * width), 3 * (m + 2) * columns)),
+        (SQUARE0, lines * max(RUN + 2 * width, p.constants[TAPS_W] * columns)),
         (SPARE0, RUN),
         (STAGE0, points * lanes * stage_columns if backward else 0),
         (PANEL0, points * u_step if cut.inside else 0),
@@ -304,7 +319,7 @@ def winograd_plan(
         slot += squares
     constants |= {SLOTS0: slots, SLOT: slot}
     return WinogradPlan(
-        m, filled(SIZES, constants), p.rows, p.columns, np.arange(cut.block) * in_pitch,
+        p.filters, filled(SIZES, constants), p.rows, p.columns, np.arange(cut.block) * in_pitch,
         np.arange(cut.block) * out_pitch, integers(cut.chores, 5), integers(cut.parts, 3),
         integers(cut.products, 5), 0 if cut.inside else dims.groups * points * u_step, slots + threads * slot,
     )  # fmt: skip

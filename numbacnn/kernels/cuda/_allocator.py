@@ -35,7 +35,8 @@ _Freed = tuple[int, int, Stream, "set[Stream] | None", "Callable[[], None] | Non
 
 
 @functools.lru_cache(4096)
-def _class(nbytes: int) -> int:
+def size_of(nbytes: int) -> int:
+    """The size of the block that so many bytes get."""
     return size_class(max(nbytes, _SMALLEST))
 
 
@@ -52,7 +53,7 @@ class Lease:
 
     __slots__ = ("address", "allocator", "others", "size", "stream")
 
-    def __init__(self, allocator: Allocator, address: int, size: int, stream: Stream) -> None:
+    def __init__(self, allocator: Any, address: int, size: int, stream: Stream) -> None:
         self.allocator, self.address, self.size, self.stream = allocator, address, size, stream
         self.others: set[Stream] | None = None
 
@@ -61,6 +62,9 @@ class Lease:
         if not peer and stream.device != self.stream.device:
             expected, got = f"'cuda:{self.stream.device}', where the array lies", f"'cuda:{stream.device}'"
             raise DeviceError(message("current device", expected, got, "move the array, or use its device"))
+        if stream.capture is not None:  # it is used whenever the graph is launched
+            stream.capture.keep(self)
+            return
         if self.others is None:
             self.others = set()
         self.others.add(stream)
@@ -138,7 +142,9 @@ class Allocator:
         if stream.device != self.device:
             with _driver.on(self.device):
                 return self.take(nbytes)
-        size = _class(nbytes)
+        if stream.capture is not None:
+            return stream.capture.take(nbytes, stream)
+        size = size_of(nbytes)
         with self._lock:
             released = self._settle() if self._returned or self._waiting else ()
             address = self._reused(size, stream)
@@ -149,7 +155,7 @@ class Allocator:
                 self.held_bytes -= size
         for release in released:  # the lock is free: they may do anything
             release()
-        lease = Lease(self, self._fresh(size, nbytes) if address is None else address, size, stream)
+        lease = Lease(self, self.fresh(size, nbytes) if address is None else address, size, stream)
         if self.poison:
             _driver.calls().fill(lease.address, 0xFF, size, stream.handle)
         return lease
@@ -169,7 +175,8 @@ class Allocator:
             for release in released:
                 release()
 
-    def _fresh(self, size: int, nbytes: int) -> int:
+    def fresh(self, size: int, nbytes: int) -> int:
+        """The address of memory that the driver is asked for; see `take`."""
         for attempt in range(2):
             with self._lock:
                 allowed = self.limit is None or self.taken_bytes + size <= self.limit

@@ -208,6 +208,39 @@ def elapsed_ms(start: Any, end: Any) -> float:
     return _check(_cu.cuEventElapsedTime(start, end), "cuEventElapsedTime")
 
 
+def begin_capture(stream: int) -> None:
+    """Record what a stream is given from now on, instead of doing it."""
+    # Relaxed: memory may be asked for meanwhile, and other threads may do as they like
+    mode = _cu.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
+    _check(_cu.cuStreamBeginCapture(stream, mode), "cuStreamBeginCapture")
+
+
+def end_capture(stream: int) -> Any:
+    """What can be launched of what was recorded."""
+    graph = _check(_cu.cuStreamEndCapture(stream), "cuStreamEndCapture")
+    try:
+        return _check(_cu.cuGraphInstantiate(graph, 0), "cuGraphInstantiate")
+    finally:
+        _cu.cuGraphDestroy(graph)
+
+
+def abandon_capture(stream: int) -> None:
+    """End a recording and forget it, whatever state it is in."""
+    code, graph = _cu.cuStreamEndCapture(stream)
+    if not code and int(graph):
+        _cu.cuGraphDestroy(graph)
+
+
+def launch_graph(graph: Any, stream: int) -> None:
+    """Do on a stream what was recorded."""
+    _check(_cu.cuGraphLaunch(graph, stream), "cuGraphLaunch")
+
+
+def free_graph(graph: Any) -> None:
+    """Give back what was made for launching; launches under way go on."""
+    _check(_cu.cuGraphExecDestroy(graph), "cuGraphExecDestroy")
+
+
 def load(cubin: bytes, name: str, shared: int) -> Any:
     """The function of a compiled module, allowed as much dynamic shared memory as it will ask for."""
     module = _check(_cu.cuModuleLoadData(cubin), f"loading the kernel {name}")

@@ -202,13 +202,14 @@ class Stream:
 
     """
 
-    __slots__ = ("__weakref__", "_spare", "device", "handle")
+    __slots__ = ("__weakref__", "_spare", "capture", "device", "handle")
     handle: int
     device: int
+    capture: Any  # of `_graph`, while what the stream is given is recorded
     _spare: deque[int] | None
 
     def __init__(self, device: int | None = None) -> None:
-        self._spare = None
+        self._spare = self.capture = None
         self.device = current_stream().device if device is None else _known(device)
         spare = _state.spare_streams.setdefault(self.device, deque())
         try:
@@ -221,7 +222,8 @@ class Stream:
     @classmethod
     def _of(cls, handle: int, device: int) -> Stream:
         stream = cls.__new__(cls)
-        stream.handle, stream.device, stream._spare = handle, device, None
+        stream.handle, stream.device = handle, device
+        stream._spare = stream.capture = None
         return stream
 
     @classmethod

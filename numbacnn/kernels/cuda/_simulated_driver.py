@@ -7,7 +7,8 @@ events recorded there are not done before the stream is let go or synchronised.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,18 @@ memory_bytes = 4 << 30  # of each device
 held: set[int] = set()
 _blocks: dict[int, tuple[int, np.ndarray]] = {}  # address: device, and what keeps the memory
 _pinned: dict[int, np.ndarray] = {}
+_captures: dict[int, list[Callable[[], Any]]] = {}  # by stream, what it was given since
 _bound = 0
 _last_handle = 100  # streams and events count upwards; the first ones are the driver's own
 
 
 class _Event:
-    """What was recorded last: the stream, and whether it was held then."""
+    """What was recorded last: the stream, and whether that was captured then."""
 
-    __slots__ = ("stream",)
+    __slots__ = ("captured", "stream")
 
     def __init__(self) -> None:
-        self.stream = 0
+        self.stream, self.captured = 0, False
 
 
 def open_driver() -> int:
@@ -113,12 +115,12 @@ def device_of(address: int) -> int | None:
 
 def copy(target: int, source: int, nbytes: int, stream: int) -> None:
     """Copy bytes between any two places; with page-locked host memory the call does not wait."""
-    ctypes.memmove(target, source, nbytes)
+    _do(stream, functools.partial(ctypes.memmove, target, source, nbytes))
 
 
 def fill(address: int, byte: int, nbytes: int, stream: int) -> None:
     """Set each byte."""
-    ctypes.memset(address, byte, nbytes)
+    _do(stream, functools.partial(ctypes.memset, address, byte, nbytes))
 
 
 def create_stream() -> int:
@@ -130,6 +132,7 @@ def create_stream() -> int:
 
 def synchronize_stream(stream: int) -> None:
     """Wait until a stream has done its work."""
+    _refuse(stream in _captures, "synchronising")
     held.discard(stream)
 
 
@@ -140,26 +143,71 @@ def create_event(timing: bool) -> Any:
 
 def record(event: Any, stream: int) -> None:
     """Mark this point of a stream."""
-    event.stream = stream
+    event.stream, event.captured = stream, stream in _captures
 
 
 def wait(stream: int, event: Any) -> None:
     """What a stream does from now on waits for an event."""
+    _refuse(event.captured != (stream in _captures), "waiting for other streams")
 
 
 def event_done(event: Any) -> bool:
     """Whether the marked point is reached."""
+    _refuse(event.captured, "asking for an event")
     return event.stream not in held
 
 
 def synchronize_event(event: Any) -> None:
     """Wait for the marked point."""
+    _refuse(event.captured, "waiting for an event")
     held.discard(event.stream)
 
 
 def elapsed_ms(start: Any, end: Any) -> float:
     """Milliseconds from one event to another."""
     return 0.0
+
+
+def _do(stream: int, work: Callable[[], Any]) -> None:
+    """Do what a stream is given, or record it."""
+    if stream in _captures:
+        _captures[stream].append(work)
+    else:
+        work()
+
+
+def _refuse(wrong: bool, what: str) -> None:
+    if wrong:
+        raise DeviceError(message("capture", "work on the device alone", what, "do it before or after"))
+
+
+def begin_capture(stream: int) -> None:
+    """Record what a stream is given from now on, instead of doing it."""
+    if stream == 1:
+        raise DeviceError(message("capture", "a stream of one's own", "the default stream", "make a Stream"))
+    _captures[stream] = []
+
+
+def end_capture(stream: int) -> Any:
+    """What can be launched of what was recorded."""
+    return _captures.pop(stream)
+
+
+def abandon_capture(stream: int) -> None:
+    """End a recording and forget it."""
+    _captures.pop(stream, None)
+
+
+def launch_graph(graph: Any, stream: int) -> None:
+    """Do on a stream what was recorded."""
+    _refuse(stream in _captures, "launching a graph")
+    for work in graph:
+        work()
+
+
+def free_graph(graph: Any) -> None:
+    """Give back what was made for launching."""
+    graph.clear()
 
 
 def load(cubin: bytes, name: str, shared: int) -> Any:

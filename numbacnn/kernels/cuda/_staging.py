@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from numbacnn.errors import DeviceError, message
 from numbacnn.memory import buffer_pool
 
 from . import _driver
@@ -34,11 +35,20 @@ def _pinned_lease(array: NDArray) -> PinnedLease | None:
     return base if type(base) is PinnedLease else None
 
 
+def idle_stream(what: str) -> _driver.Stream:
+    """The current stream; DeviceError where it captures: each launch of the graph would copy again."""
+    stream = _driver.current_stream()
+    if stream.capture is not None:
+        expected, remedy = "work on the device alone within a capture", "copy before or after it"
+        raise DeviceError(message("capture", expected, what, remedy))
+    return stream
+
+
 def send(address: int, array: NDArray) -> None:
     """Copy a contiguous array of the host to the current device, on the current stream."""
     if not array.nbytes:
         return
-    stream = _driver.current_stream()
+    stream = idle_stream("a copy to the device")
     copy = _driver.calls().copy
     lease = _pinned_lease(array)
     if lease is not None:
@@ -57,7 +67,7 @@ def send(address: int, array: NDArray) -> None:
 def fetch(address: int, nbytes: int) -> NDArray:
     """The bytes at an address of the current device, once the current stream has done its work."""
     flat = buffer_pool.array((nbytes,), _BYTE)
-    stream = _driver.current_stream()
+    stream = idle_stream("a copy to the host")
     before = None
     for start in range(0, nbytes, _CHUNK):
         part = flat[start : start + _CHUNK]

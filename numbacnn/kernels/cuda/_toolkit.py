@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -55,9 +56,9 @@ def device_function(function: Callable) -> Any:
 def vocabulary() -> Any:
     """The meanings of the kernels' words."""
     _ready()
-    from . import ptx
+    from . import ptx, ptx_mma
 
-    return ptx
+    return types.SimpleNamespace(**{**vars(ptx_mma), **vars(ptx)})
 
 
 def compile_kernel(
@@ -81,21 +82,21 @@ def compile_kernel(
 
     """
     cuda, compiler, dispatcher = _ready()
-    from numba.cuda import types
+    from numba.cuda import types as numbers
     from numba.cuda.cudadrv import nvvm
 
     from . import ptx
 
     words = {
-        name: getattr(types, name) for name in ("int32", "int64", "uint32", "uint64", "float32", "float64")
+        name: getattr(numbers, name) for name in ("int32", "int64", "uint32", "uint64", "float32", "float64")
     }
     arguments = tuple(
-        types.CPointer(ptx.ELEMENTS[name]) if pointer else words[name] for name, pointer in kinds
+        numbers.CPointer(ptx.ELEMENTS[name]) if pointer else words[name] for name, pointer in kinds
     )
     dispatcher.get_current_device = lambda: _Absent(capability)  # device functions ask for it when compiled
     made = compiler.compile_cuda(
         function,
-        types.void,
+        numbers.void,
         arguments,
         cc=capability,
         fastmath=False,

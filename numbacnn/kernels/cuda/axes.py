@@ -7,7 +7,6 @@ output's inputs are all combinations of those along the axes, its weights their 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,11 +14,11 @@ import numpy as np
 
 from ...axis_maps import AxisMap, linear, nearest, padding
 from ...dims import Pairs
-from ...pool_dims import PoolGeometry, Span, axes
+from ...pool_dims import Axis, PoolGeometry, Span, axes
 from . import _driver, memory
 
 _PLANS = 1024  # kept, of each kind: more than the layers of a process times their sizes
-_FLOATS = {True: np.dtype(np.float64), False: np.dtype(np.float32)}
+_FLOATS: dict[bool, np.dtype[Any]] = {True: np.dtype(np.float64), False: np.dtype(np.float32)}
 
 Sizes = tuple[int, ...]
 Weights = tuple[float, ...]
@@ -29,9 +28,9 @@ Rule = str | float | Weights  # see `_weights`
 class Plan(NamedTuple):
     """The tables of one geometry on a device.
 
-    `table` holds, axis after axis, the bounds of each output's entries and their end, then the entries: the
-    inputs along the axis. Bounds are places in the table itself. `weights`, as long, holds the entries' weights
-    and, at the bounds, by what an output's sum is to be divided.
+    `table` holds the bounds of each output's entries and their end, axis after axis, then the entries: the
+    inputs along an axis. Bounds are places in the table itself. `weights`, as long, holds the entries'
+    weights and, at the bounds, by what an output's sum is to be divided.
     """
 
     ins: Sizes
@@ -93,26 +92,28 @@ def _weights(span: Span, rule: Rule) -> list[float]:
     return [rule] * span.taps
 
 
-def _map(axis: Any, weigh: Callable[[Span], list[float]]) -> AxisMap:
+def _map(axis: Axis, weights: list[list[float]]) -> AxisMap:
+    """The taps of an axis's windows, with weights per window."""
     starts = np.array([span.start for span in axis.spans])
     counts = np.array([span.taps for span in axis.spans])
     bounds = np.concatenate([[0], np.cumsum(counts)])
     within = np.arange(bounds[-1]) - np.repeat(bounds[:-1], counts)
-    weights = np.concatenate([weigh(span) for span in axis.spans])
-    return AxisMap(axis.size, bounds, np.repeat(starts, counts) + within * axis.dilation, weights)
+    sources = np.repeat(starts, counts) + within * axis.dilation
+    return AxisMap(axis.size, bounds, sources, np.concatenate(weights))
 
 
 @lru_cache(_PLANS)
 def windows(dims: PoolGeometry, rules: tuple[Rule, ...], transposed: bool, double: bool, device: int) -> Plan:
     """Windows' taps with the weights of a rule per axis; transposed, each pixel's windows."""
-    maps = [_map(axis, lambda s, r=rule: _weights(s, r)) for axis, rule in zip(axes(dims), rules, strict=True)]
+    pairs = zip(axes(dims), rules, strict=True)
+    maps = [_map(axis, [_weights(s, rule) for s in axis.spans]) for axis, rule in pairs]
     return plan_of([map.transposed for map in maps] if transposed else maps, double)
 
 
 @lru_cache(_PLANS)
 def counted_windows(dims: PoolGeometry, padded: bool, divisor: float, double: bool, device: int) -> Plan:
     """Windows' taps, and by what their sums are divided: `divisor`, or where that is 0 the taps counted."""
-    maps = [_map(axis, lambda s: [1.0] * s.taps) for axis in axes(dims)]
+    maps = [_map(axis, [[1.0] * s.taps for s in axis.spans]) for axis in axes(dims)]
     counts = [np.array([float(s.padded if padded else s.taps) for s in axis.spans]) for axis in axes(dims)]
     if divisor:
         counts = [np.ones(len(count)) for count in counts]

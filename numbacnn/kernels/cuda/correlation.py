@@ -134,8 +134,16 @@ def bring(
     blocks=blocks_of,
 )
 def correlate(
-    x, w, scale, bias, residual, y, plan, in0, in1, in2, channels, magic, shift, columns, pitch, size, low, high
+    x, w, scale, bias, residual, y, plan,
+    in0, in1, in2, channels, magic, shift, columns, pitch, size, low, high,
 ):  # fmt: skip
+    """Write a tile of a slice of the sums, finished where the slice is all.
+
+    x and y are the pass's input and output, or y slices of it in the type of the sums; scale, bias, residual,
+    low and high are ``tile.finished``'s; in0 to in2 the input's pixels along each axis, channels those of the
+    input in a group, magic and shift ``plan.division`` by them; columns the output's channels in a group,
+    pitch all the weights' output channels; size is a slice's.
+    """
     stage = dynamic_like(x)
     base = shared_array(BM, i64)  # of each row: x's offset,
     at = shared_array(4 * BM, i32)  # its coordinates

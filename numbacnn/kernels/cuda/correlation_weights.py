@@ -101,6 +101,7 @@ def bring(
     blocks=blocks_of,
 )
 def correlate_weights(x, dy, dw, plan, in0, in1, in2, channels, magic, shift, columns, size):
+    """Write a tile of a slice of the weight gradient; arguments as those of ``correlation.correlate``."""
     stage = dynamic_like(x)
     base = shared_array(2 * BK, i64)  # of the outputs of two stages: x's offset,
     at = shared_array(8 * BK, i32)  # its coordinates

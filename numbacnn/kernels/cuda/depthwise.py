@@ -46,10 +46,12 @@ _LANES, _LINES = 32, 8  # of a block of the weight gradient: channels, and outpu
 _AT_ONCE = 9  # taps whose weight gradients a thread sums
 _LEAST = 64  # outputs that a line sums, so that adding the lines and slices does not matter
 _MOST_SLICES = 256
+_WIDE = (1 << 31) - (1 << 12)  # threads from which positions need 64 bits
 
 
 @kernel("x w scale bias residual y plan low:real high:real", threads=_THREADS)
 def correlate_depthwise(x, w, scale, bias, residual, y, plan, low, high):
+    """Write VECTOR channels of an output; arguments as those of ``correlation.correlate``."""
     blocks = plan[TILES_M]
     of = div(block_x(), blocks)
     record = i32(HEADER + of * CLASS)
@@ -99,6 +101,7 @@ def correlate_depthwise(x, w, scale, bias, residual, y, plan, low, high):
 
 @kernel("x dy slices plan each:i32", threads=_THREADS)
 def correlate_depthwise_weights(x, dy, slices, plan, each):
+    """Write the sums over `each` outputs, of AT_ONCE taps and 32 channels: 8 lines of threads share them."""
     lines = shared_array(8 * 32, real)
     line = thread() >> 5
     lane_ = thread() & 31
@@ -176,7 +179,7 @@ def depthwise_job(
     vector = 4 if many == 1 and aligned_ and channels % 4 == 0 else 1
     work = max(plan.pixels(dims, part) for part in pass_.classes) * (channels // vector)
     blocks = ceil_div(work, _THREADS)
-    wide = work >= (1 << 31) - (1 << 12)
+    wide = work >= _WIDE
     made = depthwise_variant(vector, (1, many) if turned else (many, 1), finish, wide)
     return Job(made, blocks * len(pass_.classes), plan.table(dims, pass_, blocks), (), 1)
 
@@ -190,6 +193,6 @@ def depthwise_weights_job(dims: ConvDims, device: Any) -> tuple[Job, tuple[int, 
     slices = max(1, min(ceil_div(outputs_, _LINES * _LEAST), _MOST_SLICES))
     each = ceil_div(outputs_, slices)
     slices = ceil_div(outputs_, each)
-    made = depthwise_weights_variant(at_once, dims.c_out // dims.c_in, outputs_ >= (1 << 31) - (1 << 12))
+    made = depthwise_weights_variant(at_once, dims.c_out // dims.c_in, outputs_ >= _WIDE)
     grid = ceil_div(dims.c_out, _LANES), ceil_div(taps, at_once), slices
     return Job(made, 0, plan.table(dims, pass_), (each,), slices), grid

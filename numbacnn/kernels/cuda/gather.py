@@ -1,57 +1,42 @@
-"""Outputs gathered from their inputs, channels last: windows of pooling, padding, resizing, and all gradients.
+"""Outputs gathered from their inputs, channels last: windows of pooling, padding, resizing, and gradients.
 
 An output reads all combinations of its inputs along the axes (`axes.Plan`) and combines them: that is its
 sum, its maximum, or the place of that.  Each output is one thread's, or where windows are large and outputs
 few one block's, or that of several blocks whose results are combined in order.  Nothing is added from two
 sides, and sums have an order that sizes alone give.
 
-Kernels are specialised by these constants:
-
-- RANK: spatial axes, 1 to 3.
-- V: neighbouring channels of a thread: 1, or 4 or 8 where they fill the channels.
-- IMAGES: images of a thread, whose windows are the same.
-- TAKE: how an input enters: "copy", "value" (summed), "magnitude", "square", "power" (their sums), "max",
-  "place" (of the first input that is the maximum given), "least" (of places), "routed" (summed if its place is
-  the output's own).
-- WEIGHTED: inputs have weights.
-- GIVE: what becomes of the result: "value", "filled" (with a value where no input is), "divided", "root2",
-  "root"; of p-norms' gradients "sign", "slope", "power".
-- THREADS: of a block; of it LANES vectors of channels, whose results LEVELS halvings combine.
-- ACC: what it is computed in: "real", "f64" or "i64"; OUT: what it is written from: "f32", "f64", "i32", "i64".
+The kernels' constants, among them what is taken and what is given, are described in `taps`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _driver, memory
 from .axes import Plan, device_of, whole
 from .intrinsics import (
-    abs_,
     block_x,
     div,
-    f32,
     f64,
-    fma,
     i32,
     i64,
-    load,
-    load4,
     local_array,
-    pow_,
     real,
     shared_array,
-    sqrt,
     static_range,
-    store,
-    store4,
     sync,
     thread,
 )
-from .launch import ceil_div, device, kernel
+from .launch import ceil_div, kernel
+from .taps import begin, divisor_of, give, line_at, merge, read_tops, tap, window
+
+if TYPE_CHECKING:
+    RANK = V = IMAGES = THREADS = LANES = LEVELS = 0
+    TAKE = GIVE = ACC = OUT = ""
+    WEIGHTED = False
 
 _THREADS = 256  # of a block
 _BUSY = 1 << 18  # threads that keep any GPU busy; with fewer, large windows are cut and images not joined
@@ -59,196 +44,6 @@ _LARGE = 16  # inputs of a window from which a block takes it
 _SHARE = 8  # inputs of a window per thread, at least
 _BLOCKS = 1024  # that keep any GPU busy, where windows are cut further
 _UNITS = 1 << 30  # threads of a launch, at most
-_NOWHERE = (1 << 63) - 1  # the place of what was not found
-
-
-@device
-def begin(acc):
-    for k in static_range(V * IMAGES):
-        if TAKE == "max":
-            acc[k] = -real(1e999)
-        elif TAKE == "place" or TAKE == "least":
-            acc[k] = i64(_NOWHERE)
-        else:
-            acc[k] = real(0)
-
-
-@device
-def power(base, p, whole):
-    """Of a magnitude: by products where the power is a small whole number."""
-    if whole < 0:
-        return pow_(base, p)
-    result, left, factor = f64(1), whole, base
-    while left > 0:
-        if left & 1:
-            result = result * factor
-        factor = factor * factor
-        left = i32(left >> 1)
-    return result
-
-
-@device
-def enter(acc, k, value, mark, weight, place, p, whole):
-    """Combine one input: `mark` is the maximum where places are sought, else where the input was routed."""
-    if TAKE == "copy":
-        acc[k] = value
-    elif TAKE == "value":
-        acc[k] = fma(weight, value, acc[k]) if WEIGHTED else acc[k] + value
-    elif TAKE == "magnitude":
-        acc[k] = acc[k] + abs_(value)
-    elif TAKE == "square":
-        acc[k] = fma(value, value, acc[k])
-    elif TAKE == "power":
-        acc[k] = acc[k] + power(f64(abs_(value)), p, whole)
-    elif TAKE == "max":
-        # the first NaN stays: nothing replaces it
-        if not (value <= acc[k]) and acc[k] == acc[k]:
-            acc[k] = value
-    elif TAKE == "place":
-        if (value == mark or (value != value and mark != mark)) and place < acc[k]:
-            acc[k] = place
-    elif TAKE == "least":
-        if value < acc[k]:
-            acc[k] = value
-    else:
-        acc[k] = acc[k] + (value if mark == place else real(0))
-
-
-@device
-def merge(acc, k, other):
-    """Combine two results, the own one's inputs being the earlier ones."""
-    if TAKE == "max":
-        if not (other <= acc[k]) and acc[k] == acc[k]:
-            acc[k] = other
-    elif TAKE == "place" or TAKE == "least":
-        if other < acc[k]:
-            acc[k] = other
-    else:
-        acc[k] = acc[k] + other
-
-
-@device
-def read_tops(beside, at, tops, first):
-    """The maxima whose places are sought."""
-    if V == 1:
-        tops[first] = load(beside, at)
-    else:
-        for q in static_range(V // 4):
-            four = load4(beside, at + 4 * q)
-            for e in static_range(4):
-                tops[first + 4 * q + e] = four[e]
-
-
-@device
-def tap(x, beside, at, acc, tops, first, weight, place, p, whole):
-    """Combine the inputs of one pixel."""
-    if V == 1:
-        value = load(x, at)
-        if TAKE == "routed":
-            enter(acc, first, value, load(beside, at), weight, place, p, whole)
-        else:
-            enter(acc, first, value, tops[first], weight, place, p, whole)
-    else:
-        for q in static_range(V // 4):
-            four = load4(x, at + 4 * q)
-            if TAKE == "routed":
-                marks = load4(beside, at + 4 * q)
-                for e in static_range(4):
-                    enter(acc, first + 4 * q + e, four[e], marks[e], weight, place, p, whole)
-            else:
-                for e in static_range(4):
-                    k = first + 4 * q + e
-                    enter(acc, k, four[e], tops[k], weight, place, p, whole)
-
-
-@device
-def result(value, own, divisor, p):
-    """What becomes of a result, in the type that is written; `own` is the value of `beside` at the output."""
-    if OUT == "f32":
-        return f32(finished(value, own, divisor, p))
-    if OUT == "f64":
-        return f64(finished(value, own, divisor, p))
-    if OUT == "i32":
-        return i32(value)
-    return value
-
-
-@device
-def finished(value, own, divisor, p):
-    if GIVE == "divided":
-        return value / divisor
-    if GIVE == "root2":
-        return sqrt(value)
-    if GIVE == "root":
-        return pow_(value, f64(1) / p)
-    if GIVE == "sign":
-        return value if own > real(0) else (-value if own < real(0) else own)
-    if GIVE == "slope":
-        return value * own
-    if GIVE == "power":
-        size = value * pow_(f64(abs_(own)), p - f64(1))
-        return size if own > real(0) else (-size if own < real(0) else f64(own))
-    return value
-
-
-@device
-def give(beside, y, at, acc, first, divisor, p):
-    """Write the results of one pixel."""
-    if V == 1:
-        own = acc[first]
-        if GIVE == "sign" or GIVE == "slope" or GIVE == "power":
-            own = load(beside, at)
-        store(y, at, result(acc[first], own, divisor, p))
-    else:
-        for q in static_range(V // 4):
-            k = first + 4 * q
-            owns = (acc[k], acc[k + 1], acc[k + 2], acc[k + 3])
-            if GIVE == "sign" or GIVE == "slope" or GIVE == "power":
-                owns = load4(beside, at + 4 * q)
-            a = result(acc[k], owns[0], divisor, p)
-            b = result(acc[k + 1], owns[1], divisor, p)
-            c = result(acc[k + 2], owns[2], divisor, p)
-            d = result(acc[k + 3], owns[3], divisor, p)
-            store4(y, at + 4 * q, (a, b, c, d))
-
-
-@device
-def window(table, d, h, w, o0, o1):
-    """The bounds of an output's inputs along the axes."""
-    d0, d1, h0, h1, base = i32(0), i32(1), i32(0), i32(1), i32(0)
-    if RANK == 3:
-        d0, d1, base = table[d], table[d + 1], i32(o0 + 1)
-    if RANK > 1:
-        h0, h1, base = table[base + h], table[base + h + 1], i32(base + o1 + 1)
-    return d0, d1, h0, h1, table[base + w], table[base + w + 1]
-
-
-@device
-def divisor_of(weights, d, h, w, o0, o1):
-    """By what an output's sum is divided."""
-    count, base = real(1), i32(0)
-    if GIVE == "divided":
-        if RANK == 3:
-            count, base = weights[d], i32(o0 + 1)
-        if RANK > 1:
-            count, base = count * weights[base + h], i32(base + o1 + 1)
-        count = count * weights[base + w]
-    return count
-
-
-@device
-def line_at(table, weights, td, th, i1):
-    """The row of the input that taps of the first axes meet, and their weight."""
-    line, weight = i32(0), real(1)
-    if RANK == 3:
-        line = i32(table[td] * i1)
-        if WEIGHTED:
-            weight = weights[td]
-    if RANK > 1:
-        line = i32(line + table[th])
-        if WEIGHTED:
-            weight = weight * weights[th]
-    return line, weight
 
 
 @kernel(
@@ -257,8 +52,9 @@ def line_at(table, weights, td, th, i1):
     threads=lambda c: c["THREADS"],
 )
 def gather_each(
-    x, beside, y, table, weights, images, first, count, groups, o0, o1, o2, i1, i2, c, image, goal, fill, p, whole
-):
+    x, beside, y, table, weights, images, first, count, groups, o0, o1, o2, i1, i2, c, image, goal, fill,
+    p, whole,
+):  # fmt: skip
     """A thread per output pixel and vector of channels, for some rows of outputs from `first` on.
 
     image, goal: elements of an image of x and of y. groups: sets of IMAGES images.
@@ -318,10 +114,9 @@ def gather_each(
                 tw = i32(tw + 1)
             th = i32(th + 1)
         td = i32(td + 1)
-    if GIVE == "filled":
-        if d0 == d1 or h0 == h1 or w0 == w1:
-            for k in static_range(V * IMAGES):
-                acc[k] = fill
+    if GIVE == "filled" and (d0 == d1 or h0 == h1 or w0 == w1):
+        for k in static_range(V * IMAGES):
+            acc[k] = fill
     divisor = divisor_of(weights, d, h, w, o0, o1)
     for b in static_range(IMAGES):
         which = i32(group + b * groups)
@@ -330,8 +125,8 @@ def gather_each(
 
 
 @kernel(
-    "x beside y table weights chunks:i32 splits:i32 share:i32 o0:i32 o1:i32 o2:i32 i1:i32 i2:i32 c:i32 image:i64"
-    " p:f64 whole:i32",
+    "x beside y table weights chunks:i32 splits:i32 share:i32 o0:i32 o1:i32 o2:i32 i1:i32 i2:i32 c:i32"
+    " image:i64 p:f64 whole:i32",
     threads=lambda c: c["THREADS"],
 )
 def gather_block(x, beside, y, table, weights, chunks, splits, share, o0, o1, o2, i1, i2, c, image, p, whole):
@@ -455,7 +250,7 @@ def _gather(
     if plan.taps >= _LARGE and units < _BUSY and take != "copy":
         _by_blocks(plan, x, beside, y, {**constants, "V": v}, give_, power_, cut)
         return
-    images = 1 if units < _BUSY else max(1, min(n, 8 // v))
+    images = 1 if units < _BUSY else 1 << (min(n, 4, 8 // v).bit_length() - 1)
     groups = ceil_div(n, images)
     ones = (1,) * (3 - len(plan.outs))
     (o0, o1, o2), (_, i1, i2) = ones + plan.outs, ones + plan.ins

@@ -127,16 +127,14 @@ is_nan: Any = Word("is_nan")
 static_range: Any = Word("static_range")  # a range of constants, unrolled in the source
 
 # Matrix products.  A copy may be read after its group was waited for and, by other threads, after a sync().
-copy_async: Any = Word(
-    "copy_async"
-)  # (to shared, index, p, index, constant count, given): zeros if not given
+copy_async: Any = Word("copy_async")  # (to shared, i, p, k, constant count, given): zeros if not given
 copy_commit: Any = Word("copy_commit")  # the copies begun since the last call are a group
 copy_wait: Any = Word("copy_wait")  # (constant): until at most so many of the thread's groups are under way
 dynamic_like: Any = Word("dynamic_like")  # (p): dynamic_shared of p's elements, 16-bit floats as they are
 load2: Any = Word("load2")  # of elements i and i + 1, i even: a tuple
 store2: Any = Word("store2")  # (p, i, first, second)
 fill_zero: Any = Word("fill_zero")  # (local array, constant count)
-outer: Any = Word("outer")  # (sums, rows, columns, shared, i, row step, k, column step): see ptx_mma
+outer: Any = Word("outer")  # sums += the product of two operands in shared memory: see ptx_mma
 matrix4: Any = Word("matrix4")  # (fragment, first, shared, i): ldmatrix of four 8 by 8 of 16 bits
 matrix4_turned: Any = Word("matrix4_turned")
 bits: Any = Word("bits")  # (p, i): of a float32, as a u32

@@ -60,7 +60,9 @@ def correlation_variant(
     """The kernel of the forward pass, or turned that of the data gradient.
 
     Args:
-        math, item, shape: see ``tile.constants``.
+        math: how products are computed, see ``tile``.
+        item: bytes of an element.
+        shape: the tile's.
         turned: weights are read with the summed channels as neighbours.
         at_once: summed channels and output channels that are read at once; not 1 only where they divide.
         finish: from ``tile.flags``.
@@ -135,7 +137,6 @@ def weights_job(dims: ConvDims, math: str, item: int, aligned_: bool, device: An
     outputs = plan.pixels(dims, pass_.classes[0])
     height = len(pass_.classes[0].taps) * pass_.channels
     shape = choose(math, item, height, pass_.columns, dims.groups * ceil_div(outputs, 1024))
-    tile = constants(math, item, shape, True, True)
     depth = ceil_div(outputs, depth_of(math, item, shape))
     tiles_m, tiles_n = ceil_div(height, shape.rows), ceil_div(pass_.columns, shape.columns)
     blocks, size = tiles_m * tiles_n * dims.groups, height * dims.c_out

@@ -11,6 +11,7 @@ import ctypes
 import functools
 import hashlib
 import threading
+import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ... import _jit, _native
-from . import _driver, simulator
+from . import _driver, simulator, simulator_mma
 from .intrinsics import Word
 from .unroll import unrolled
 
@@ -26,6 +27,8 @@ Constants = Mapping[str, Any]
 Count = int | Callable[[Constants], int]
 
 _lock = threading.RLock()
+_SIMULATED = types.SimpleNamespace(**{**vars(simulator_mma), **vars(simulator)})
+_MEETING = simulator.MEETING | simulator_mma.MEETING
 _SCALARS: dict[str, tuple[str, Any]] = {
     "i32": ("int32", ctypes.c_int32), "i64": ("int64", ctypes.c_int64),
     "u32": ("uint32", ctypes.c_uint32), "u64": ("uint64", ctypes.c_uint64),
@@ -92,7 +95,7 @@ def meets(function: Callable) -> bool:
     """Whether threads that run the function meet."""
     return any(
         (isinstance(value, Device) and meets(value.function))
-        or (isinstance(value, Word) and value.name in simulator.MEETING)
+        or (isinstance(value, Word) and value.name in _MEETING)
         for _, value in _used(function)
     )
 
@@ -110,6 +113,14 @@ def _specialise(
     own = {name: constants[name] for name in wanted(function)}
     plain = {k: v for k, v in function.__globals__.items() if isinstance(v, (int, float)) and k.isupper()}
     return unrolled(function, {**plain, **own}, namespace)
+
+
+def _unowned(array: np.ndarray) -> np.ndarray:
+    """The same memory, which this keeps from no one."""
+    if not array.size:
+        return np.empty(0, array.dtype)
+    memory: Any = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
+    return np.frombuffer(memory, np.uint8).view(array.dtype)
 
 
 class Parameter(NamedTuple):
@@ -172,18 +183,27 @@ class Variant:
         return "f32"
 
     def _simulate(self, grid: tuple[int, int, int], arguments: tuple) -> None:
+        stream = _driver.current_stream()
+        given = [
+            a if p.kind or a is None else a.host
+            for a, p in zip(arguments, self.kernel.parameters, strict=True)
+        ]
+        if stream.capture is not None:  # a graph owns the memory, not each of its launches
+            given = [_unowned(a) if isinstance(a, np.ndarray) else a for a in given]
+        _driver.calls()._do(stream.handle, lambda: self.simulate(grid, *given))
+
+    def simulate(self, grid: int | tuple[int, ...], *arguments: Any) -> None:
+        """Run in the simulator, here and now, whatever device there is; the arrays are flat ones of NumPy."""
+        x, y, z = (grid, 1, 1) if isinstance(grid, int) else (*grid, 1, 1)[:3]
         real, values = self.real(arguments), []
         for argument, parameter in zip(arguments, self.kernel.parameters, strict=True):
             kind = real if parameter.kind == "real" else parameter.kind
-            if kind:
-                values.append(simulator.TYPES[kind](argument))
-            else:
-                values.append(None if argument is None else argument.host)
+            values.append(simulator.TYPES[kind](argument) if kind else argument)
         with _lock:
             if real not in self._simulated:
-                self._simulated[real] = self.specialised(simulator, real, lambda function: function)
+                self._simulated[real] = self.specialised(_SIMULATED, real, lambda function: function)
             function = self._simulated[real]
-            simulator.run(function, self.kernel.meets, grid, self.threads, self.shared, values)
+            simulator.run(function, self.kernel.meets, (x, y, z), self.threads, self.shared, values)
 
     def specialised(self, words: Any, real: str, mark: Callable[[Callable], Any]) -> Callable:
         """The kernel's function for these constants and this computing type."""

@@ -7,7 +7,7 @@ computed once per output, times ``sign(x) |x|^(p - 1)``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from .intrinsics import block_x, f64, i64, load, pow_, real, store, thread
 from .launch import ceil_div, kernel
 
 __all__ = ["lp_pool_backward", "lp_pool_forward"]
+
+if TYPE_CHECKING:
+    SQUARES = False
 
 _THREADS = 256
 

@@ -188,8 +188,8 @@ class DeviceArray:
             with _driver.on(self.device):
                 _driver.calls().fill(self.pointer, 0, self.nbytes, _driver.current_stream().handle)
 
-    def write(self, array: NDArray) -> None:
-        """Overwrite the elements by those of an array on the host, of this shape and type.
+    def write(self, array: NDArray | DeviceArray) -> None:
+        """Overwrite the elements by those of an array of this shape and type, on the host or the same device.
 
         The call returns once the array may change again, mostly before the device has the values.
         """
@@ -197,7 +197,12 @@ class DeviceArray:
             expected, got = f"{self.dtype} of shape {self.shape}", f"{array.dtype} of shape {array.shape}"
             raise ShapeError(message("write", expected, got, "convert it first"))
         with _driver.on(self.device):
-            _staging.send(self.pointer, np.ascontiguousarray(array))
+            if isinstance(array, DeviceArray):
+                if self.nbytes:
+                    stream = _driver.current_stream()
+                    _driver.calls().copy(self.pointer, array.pointer, self.nbytes, stream.handle)
+            else:
+                _staging.send(self.pointer, np.ascontiguousarray(array))
 
     def numpy(self) -> NDArray:
         """A copy on the host; waits for the work given to the current stream before."""
@@ -320,6 +325,6 @@ def read_into(array: DeviceArray, host: NDArray) -> Event:
 
     """
     with _driver.on(array.device):
-        stream = _driver.current_stream()
+        stream = _staging.idle_stream("a copy to the host")
         _driver.calls().copy(host.ctypes.data, array.pointer, array.nbytes, stream.handle)
         return stream.record()

@@ -16,6 +16,7 @@ _THREADS = 256
 
 @kernel("slices scale bias residual y size:i64 count:i32 channels:i32 low:real high:real", threads=_THREADS)
 def add_slices(slices, scale, bias, residual, y, size, count, channels, low, high):
+    """Write one element; see `sum_slices`."""
     i = i64(block_x()) * 256 + thread()
     if i < size:
         total = load(slices, i)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...dims import ConvDims
 from ...epilogue import Activation
-from . import _driver, memory
+from . import memory
 from .depthwise import depthwise_job, depthwise_weights_job, is_depthwise
 from .job import correlation_job, weights_job
 from .memory import DeviceArray
@@ -22,8 +22,9 @@ def _math(x: DeviceArray, tf32: bool) -> str:
     return {"float16": "f16", "bfloat16": "bf16", "float64": "exact"}.get(name, "tf32" if tf32 else "exact")
 
 
-def _device() -> Any:
-    return None if _driver.simulated() else _driver.device().index
+def _device(x: DeviceArray) -> Any:
+    """The device that tables are kept for."""
+    return getattr(x, "device", None)
 
 
 def _workspace(slices: int, y: DeviceArray) -> DeviceArray:
@@ -50,10 +51,10 @@ def correlate(
     finish, fits = flags(scale, b, residual, activation), aligned(x, w, y, residual)
     limits = (0.0, 0.0) if activation is None else (activation.low, activation.high)
     if is_depthwise(dims):
-        job = depthwise_job(dims, turned, fits, finish, _device())
+        job = depthwise_job(dims, turned, fits, finish, _device(x))
         job.variant(job.grid, x, w, scale, b, residual, y, job.table, *limits)
         return
-    job = correlation_job(dims, turned, _math(x, tf32), item_of(x), fits, finish, _device())
+    job = correlation_job(dims, turned, _math(x, tf32), item_of(x), fits, finish, _device(x))
     if job.slices == 1:
         job.variant(job.grid, x, w, scale, b, residual, y, job.table, *job.numbers, *limits)
     else:
@@ -68,12 +69,12 @@ def correlate_weights(dims: ConvDims, tf32: bool, x: DeviceArray, dy: DeviceArra
         dw.fill_zero()
         return
     if is_depthwise(dims):
-        job, grid = depthwise_weights_job(dims, _device())
+        job, grid = depthwise_weights_job(dims, _device(x))
         parts = _workspace(job.slices, dw)
         job.variant(grid, x, dy, parts, job.table, *job.numbers)
         sum_slices(parts, dw, flags=flags(None, None, None, None))
         return
-    job = weights_job(dims, _math(x, tf32), item_of(x), aligned(x, dy, dw), _device())
+    job = weights_job(dims, _math(x, tf32), item_of(x), aligned(x, dy, dw), _device(x))
     parts = dw if job.slices == 1 else _workspace(job.slices, dw)
     job.variant(job.grid, x, dy, parts, job.table, *job.numbers)
     if job.slices > 1:

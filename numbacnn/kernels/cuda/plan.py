@@ -126,7 +126,8 @@ def table(
     Args:
         dims: the convolution's.
         pass_: the pass.
-        tiles_m, tiles_n: blocks by which kernels of tiles cover the rows and columns of a class.
+        tiles_m: blocks by which kernels cover the rows of a class.
+        tiles_n: blocks by which they cover its columns.
         slices: into which they cut the sum.
         depth: steps of the sum in a slice.
 
@@ -148,7 +149,7 @@ def table(
     numbers = np.array([*header, *classes, *taps], np.int32)
     made = memory.from_numpy(numbers)
     if not _driver.simulated():
-        _driver.current_stream().synchronize()  # other streams will read it
+        _driver.current_stream().synchronize()  # other streams will read it, in no order with this one
     return made
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...pool_dims import PoolGeometry
 from . import memory
-from .axes import counted_windows, device_of, windows
+from .axes import Rule, counted_windows, device_of, windows
 from .gather import gather
 
 __all__ = [
@@ -98,7 +98,7 @@ def avg_pool_backward(
     divisor: float,
 ) -> None:
     """``dx[n, p, c] = sum of dy[n, o, c] / count over the windows o that hold p``."""
-    rules = ("padded" if count_include_pad else "pixels",) * dims.rank
+    rules: tuple[Rule, ...] = ("padded" if count_include_pad else "pixels",) * dims.rank
     if divisor:
         rules = (*[1.0] * (dims.rank - 1), 1.0 / divisor)
     gather(windows(dims, rules, True, _double(dy), device_of(dy)), dy, None, dx, "value")

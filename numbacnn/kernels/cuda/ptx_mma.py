@@ -22,6 +22,12 @@ def _address(builder, p, i):
     return builder.ptrtoint(inner, _I32)
 
 
+def _by_warps(builder, result, arguments, text, constraints, values):
+    """Call inline PTX that all lanes of a warp are to run together: not to be moved below a branch."""
+    function = ir.InlineAsm(ir.FunctionType(result, arguments), text, constraints, side_effect=True)
+    return builder.call(function, values, attrs=("convergent",))
+
+
 def _registers(builder, array, count, first=0):
     """Pointers to the elements of a local array: after optimisation, registers."""
     return [builder.gep(array, [ir.Constant(_I32, first + k)]) for k in range(count)]
@@ -102,7 +108,7 @@ def _matrix(turned):
             text = f"ldmatrix.sync.aligned.m8n8.x4{turned}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
             four = ir.LiteralStructType([_I32] * 4)
             where = [_address(builder, args[2], args[3])]
-            read = asm(builder, four, [_I32], text, f"=r,=r,=r,=r,r,{_MEMORY}", where, True)
+            read = _by_warps(builder, four, [_I32], text, f"=r,=r,=r,=r,r,{_MEMORY}", where)
             for k, register in enumerate(_registers(builder, args[0], 4, start)):
                 builder.store(builder.extract_value(read, k), register)
             return context.get_dummy_value()
@@ -156,7 +162,7 @@ def _mma(shape):
                     j = step if i % 2 == 0 else wide - 1 - step  # there and back: the last b is at hand
                     c = _registers(builder, args[0], 4, (i * wide + j) * 4)
                     operands = [*left[i * 4 : i * 4 + 4], *right[j * 2 : j * 2 + 2], *map(builder.load, c)]
-                    done = asm(builder, four, [_I32] * 6 + [_FLOAT] * 4, text, constraints, operands)
+                    done = _by_warps(builder, four, [_I32] * 6 + [_FLOAT] * 4, text, constraints, operands)
                     for k in range(4):
                         builder.store(builder.extract_value(done, k), c[k])
             return context.get_dummy_value()
@@ -185,34 +191,42 @@ def fill_zero(typingctx, array, count):
 
 
 @intrinsic
-def outer(typingctx, sums, rows, columns, p, i, row_step, k, column_step):
-    """Add the outer product of what 16-byte pieces of shared memory hold: row_step and column_step apart."""
-    high, wide = literal(rows), literal(columns)
-    apart = literal(row_step), literal(column_step)
+def outer(typingctx, sums, rows, columns, depth, p, i, row_step, row_line, k, column_step, column_line):
+    """Add the product of two operands of which shared memory holds lines, one for each step of the depth.
+
+    A thread's rows are 16-byte pieces row_step apart, the first at i; the next line is row_line on.
+    """
+    high, wide, deep = literal(rows), literal(columns), literal(depth)
+    apart, on = (literal(row_step), literal(column_step)), (literal(row_line), literal(column_line))
     size = 16 // _bytes(p.dtype)
 
     def codegen(context, builder, sig, args):
-        kind = args[3].type.pointee
-        inner = builder.addrspacecast(args[3], ir.PointerType(kind, _SHARED))
+        kind = args[4].type.pointee
+        inner = builder.addrspacecast(args[4], ir.PointerType(kind, _SHARED))
+        starts = builder.gep(inner, [args[5]]), builder.gep(inner, [args[8]])
+        registers = _registers(builder, args[0], high * wide)
 
-        def pieces(first, step, count):
+        def pieces(side, count, line):
             found = []
             for number in range(count // size):
-                place = builder.gep(inner, [first])
-                place = builder.gep(place, [ir.Constant(_I32, number * step)])
+                place = builder.gep(starts[side], [ir.Constant(_I32, line * on[side] + number * apart[side])])
                 piece = builder.bitcast(place, ir.PointerType(ir.VectorType(kind, size), _SHARED))
                 vector = builder.load(piece, align=16)
                 found += [builder.extract_element(vector, ir.Constant(_I32, n)) for n in range(size)]
             return found
 
-        left, right = pieces(args[4], apart[0], high), pieces(args[6], apart[1], wide)
-        for register, (a, b) in zip(
-            _registers(builder, args[0], high * wide), ((a, b) for a in left for b in right), strict=True
-        ):
-            builder.store(builder.fma(a, b, builder.load(register)), register)
+        totals = [builder.load(register) for register in registers]
+        for line in range(deep):
+            left, right = pieces(0, high, line), pieces(1, wide, line)
+            for m in range(high):
+                for n in range(wide):
+                    totals[m * wide + n] = builder.fma(left[m], right[n], totals[m * wide + n])
+        for total, register in zip(totals, registers, strict=True):
+            builder.store(total, register)
         return context.get_dummy_value()
 
-    return signature(types.void, sums, rows, columns, p, i32, row_step, i32, column_step), codegen
+    steps = (row_step, row_line, i32, column_step, column_line)
+    return signature(types.void, sums, rows, columns, depth, p, i32, *steps), codegen
 
 
 @intrinsic

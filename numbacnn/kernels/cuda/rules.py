@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # constants that kernels are specialised by
     RULE = ""  # of the step
     SCALED = False  # gradients are multiplied by a number on the device, and a flag there skips the step
     COPY = False  # the weights are also written to another array, of fewer bits
-    COUNTED = False  # rate and root are on the device
+    COUNTED = 0  # of rate, root and keep the first so many are on the device
 
 
 @device
@@ -62,6 +62,8 @@ def step(w, g, a, b, copy, scale, flag, factors, keep, rate, root, eps, beta1, r
         gain = real(load(scale, 1))
     if COUNTED:
         rate, root = real(load(factors, 0)), real(load(factors, 1))
+    if COUNTED > 2:
+        keep = real(load(factors, 2))
     i = (i64(block_x()) * THREADS + thread()) * 4
     if i + 4 <= n:
         new = local_array(12, real)
@@ -110,7 +112,8 @@ def run(
 ) -> None:
     """Step by a rule; factors are `moved`'s numbers, 0 where the rule does not use them."""
     names = ("keep", "rate", "root", "eps", "beta1", "rest1", "beta2", "rest2")
-    variant = step.of(RULE=rule, SCALED=scale is not None, COPY=copy is not None, COUNTED=counted is not None)
+    held = 0 if counted is None else min(counted.size, 3)
+    variant = step.of(RULE=rule, SCALED=scale is not None, COPY=copy is not None, COUNTED=held)
     first, second = (*states, None)[:2]
     values = (factors.get(name, 0.0) for name in names)
     grid = ceil_div(w.size, 4 * THREADS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ __all__ = [
     "pixel_unshuffle_forward",
 ]
 
+if TYPE_CHECKING:
+    SPREAD = QUADS = False
+
 _THREADS = 256
 _UNITS = 1 << 30  # threads of a launch, at most
 _PLANS = 1024  # kept: more than the shuffles of a process
@@ -34,16 +37,16 @@ Sizes = tuple[int, ...]
 
 
 @kernel(
-    "source target places first:i32 count:i32 height:i32 width:i32 slices:i32 lines:i32 line:i32 hop:i32 c:i32"
-    " taps:i32",
+    "source target places first:i32 count:i32 height:i32 width:i32 slices:i32 lines:i32 line:i32 hop:i32"
+    " c:i32 taps:i32",
     threads=_THREADS,
 )
 def move(source, target, places, first, count, height, width, slices, lines, line, hop, c, taps):
     """Spread the channels of coarse pixels if SPREAD, else gather them: QUADS four at a time.
 
-    places: of each of a block's `taps` pixels in the fine image, from the block's first. first, count: rows of
-    coarse pixels. slices, lines: fine rows from one coarse slice, and one coarse row, to the next. line, hop:
-    elements of a fine row, and of a block's row.
+    places: of each of a block's `taps` pixels in the fine image, from the block's first. first, count: rows
+    of coarse pixels. slices, lines: fine rows from one coarse slice, and one coarse row, to the next.
+    line, hop: elements of a fine row, and of a block's row.
     """
     length = i32(width * c)
     unit = i32(block_x() * _THREADS + thread())

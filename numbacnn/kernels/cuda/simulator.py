@@ -351,8 +351,3 @@ exp, log, sqrt, tanh, abs_ = np.exp, np.log, np.sqrt, np.tanh, abs
 static_range = range
 MEETING = {"sync", "sync_warp", "shuffle_xor", "shuffle_down"}
 """Words in which threads meet."""
-
-from .simulator_mma import *  # noqa: E402, F403, the words of matrix products; that file needs this one's
-from .simulator_mma import MEETING_IN_PRODUCTS  # noqa: E402
-
-MEETING |= MEETING_IN_PRODUCTS

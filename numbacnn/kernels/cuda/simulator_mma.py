@@ -6,6 +6,7 @@ so that an address wrong by a lane is a wrong result.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -102,7 +103,8 @@ def _mma(kind: str, name: str) -> Callable:
             depth = 8 * each
             across = left.transpose(2, 4, 0, 3, 1, 5).reshape(rows * 16, depth)
             down = right.transpose(2, 0, 3, 1, 4).reshape(columns * 8, depth)
-            product = across.astype(np.float64) @ down.astype(np.float64).T
+            with np.errstate(all="ignore"):
+                product = across.astype(np.float64) @ down.astype(np.float64).T
             tiles = product.reshape(rows, 2, 8, columns, 4, 2).transpose(2, 4, 0, 3, 1, 5)
             return list(tiles.reshape(32, rows * columns * 4))
 
@@ -121,19 +123,38 @@ def fill_zero(array: Pointer, count: int) -> None:
 
 
 def outer(
-    sums: Pointer, rows: int, columns: int, p: Pointer, i: int, row_step: int, k: int, column_step: int
+    sums: Pointer,
+    rows: int,
+    columns: int,
+    depth: int,
+    p: Pointer,
+    i: int,
+    row_step: int,
+    row_line: int,
+    k: int,
+    column_step: int,
+    column_line: int,
 ) -> None:
-    """In float64, rounded once for float32 but for rare double roundings."""
+    """Summed in float64 and rounded once, where a GPU rounds each step of the depth."""
     size = 16 // p.array.dtype.itemsize
 
-    def pieces(first: int, step: int, count: int) -> np.ndarray:
-        starts = range(first, first + count // size * step, step)
-        if any(p.check(start, size) % size for start in starts):
-            raise SimulationError(f"{p.name}[{first}] is not aligned to 16 bytes")
-        return np.concatenate([p.array[start : start + size] for start in starts]).astype(np.float64)
+    def lines(first: int, step: int, line: int, count: int) -> np.ndarray:
+        if any(number % size for number in (first, step, line)):
+            raise SimulationError(f"{p.name}[{first}] and others are not aligned to 16 bytes")
+        places = _places(step, line, count, depth, size)
+        p.check(first, int(places[-1, -1]) + 1)
+        return p.array[places + first].astype(np.float64)
 
-    product = np.multiply.outer(pieces(i, row_step, rows), pieces(k, column_step, columns))
-    sums.array[: rows * columns] = sums.array[: rows * columns] + product.reshape(-1)
+    with np.errstate(all="ignore"):
+        product = lines(i, row_step, row_line, rows).T @ lines(k, column_step, column_line, columns)
+        sums.array[: rows * columns] = sums.array[: rows * columns] + product.reshape(-1)
+
+
+@functools.cache
+def _places(step: int, line: int, count: int, depth: int, size: int) -> np.ndarray:
+    """The elements of each line, beside the first one."""
+    number = np.arange(count)
+    return np.arange(depth)[:, None] * line + number // size * step + number % size
 
 
 def mul_high(a: int, b: int) -> int:
@@ -161,4 +182,4 @@ def store2(p: Pointer, i: int, first: Any, second: Any) -> None:
     p[i], p[i + 1] = first, second
 
 
-MEETING_IN_PRODUCTS = {"matrix4", "matrix4_turned", "mma_tf32", "mma_bf16", "mma_f16"}
+MEETING = {"matrix4", "matrix4_turned", "mma_tf32", "mma_bf16", "mma_f16"}

@@ -65,9 +65,9 @@ class Shape(NamedTuple):
     blocks: int  # that a multiprocessor is to hold: caps the registers
 
 
-# From large to small.  A thread's 8 x 8 sums need 16 loads of a float for 64 multiply-adds; smaller tiles need
-# more, and fill the GPU where the output is small.  Three stages of the largest fit the 99 KiB that every GPU
-# from compute capability 8.0 on lends a block.
+# From large to small.  A thread of 8 x 8 sums loads 16 floats for 64 multiply-adds; smaller tiles load
+# more, and fill the GPU where the output is small.  Three stages of the largest fit the 99 KiB that every
+# GPU from compute capability 8.0 on lends a block.
 EXACT = (
     Shape(128, 128, 8, 256, 8, 8, 2), Shape(128, 64, 8, 128, 8, 8, 4),
     Shape(64, 64, 16, 128, 8, 4, 4), Shape(64, 32, 16, 128, 4, 4, 6),
@@ -133,7 +133,8 @@ def shared_of(c: Mapping[str, Any]) -> int:
 def blocks_of(c: Mapping[str, Any]) -> int:
     """Blocks that a multiprocessor is to hold at least."""
     sizes = c["BM"], c["BN"]
-    return next(s.blocks for s in shapes(c["MATH"], 16 // c["V"]) if (s.rows, s.columns) == sizes)
+    blocks = next(s.blocks for s in shapes(c["MATH"], 16 // c["V"]) if (s.rows, s.columns) == sizes)
+    return blocks - 1 if c["VB"] == 1 and blocks > 2 else blocks  # copies of single elements need registers
 
 
 def flags(
@@ -235,10 +236,7 @@ def b_offset(warp_column):
 def multiply(sums, a_part, b_part, stage, a, b):
     """Add the product of a stage's operands to the sums; a and b from a_offset and b_offset."""
     if MATH == "exact":
-        for k in static_range(BK):
-            outer(
-                sums, TM, TN, stage, i32(a + k * PA), BM * V // TM, i32(b + k * PB), BN * V // TN
-            )  # fmt: skip
+        outer(sums, TM, TN, BK, stage, a, BM * V // TM, PA, b, BN * V // TN, PB)
     else:
         for s in static_range(BK // (2 * V)):
             read_a(a_part, stage, i32(a + s * (2 * V * (PA if A_BY_K else 1))))

@@ -14,7 +14,20 @@ from typing import Any
 import numpy as np
 
 from . import memory
-from .intrinsics import block_x, div, i32, i64, load, local_array, maximum, minimum, real, static_range, store, thread
+from .intrinsics import (
+    block_x,
+    div,
+    i32,
+    i64,
+    load,
+    local_array,
+    maximum,
+    minimum,
+    real,
+    static_range,
+    store,
+    thread,
+)
 from .launch import ceil_div, kernel
 
 __all__ = ["max_unpool_backward", "max_unpool_forward"]
@@ -23,6 +36,7 @@ _THREADS = 256
 _UNITS = 1 << 30  # threads of a launch, at most
 _STRETCH = 32  # pixels of a stretch, at least
 _BAND = 512  # pixels of a band, at least
+_STRETCHES = 4  # whose values a band holds, about
 _AT_ONCE = 8  # indices that a thread reads before it uses them
 
 
@@ -53,7 +67,8 @@ def find_ranges(indices, ranges, first, count, stretches, stretch, pixels, c):
 
 
 @kernel(
-    "x indices ranges y first:i32 count:i32 bands:i32 band:i32 stretches:i32 stretch:i32 pixels:i32 whole:i32 c:i32",
+    "x indices ranges y first:i32 count:i32 bands:i32 band:i32 stretches:i32 stretch:i32 pixels:i32"
+    " whole:i32 c:i32",
     threads=_THREADS,
 )
 def put(x, indices, ranges, y, first, count, bands, band, stretches, stretch, pixels, whole, c):
@@ -124,7 +139,7 @@ def max_unpool_forward(
     pixels, whole = math.prod(in_), math.prod(y.shape[1:-1])
     # both grow with the root of the sizes, as the bands' looks at the stretches are their numbers' product
     stretch = max(_STRETCH, math.isqrt(pixels))
-    band = max(_BAND, 4 * stretch * whole // pixels)
+    band = max(_BAND, _STRETCHES * stretch * whole // pixels)
     stretches, bands = ceil_div(pixels, stretch), ceil_div(whole, band)
     ranges = memory.empty((n * stretches, 2, c), np.int64)
     _launch(find_ranges, n * stretches, c, (indices, ranges), (stretches, stretch, pixels, c))

@@ -24,25 +24,25 @@ def _counts(math, variant):
     return {"mma.sync": c["MT"] * c["NT"] * c["BK"] // (2 * c["V"])}
 
 
-def _registers(shape):
+def _registers(variant):
     """What launch bounds leave a thread: 65,536 in a multiprocessor, given out by eights."""
-    return min(255, 65536 // (shape.threads * shape.blocks) // 8 * 8)
+    return min(255, 65536 // (variant.threads * variant.blocks) // 8 * 8)
 
 
-def _of(kind, shape, turned, at_once, finish):
+def _of(kind, shape, turned, at_once, finish, wide=False):
     math, dtype = ("exact" if kind == "double" else kind), TYPES[kind]
-    variant = correlation_variant(math, ITEMS[dtype], shape, turned, at_once, finish)
+    variant = correlation_variant(math, ITEMS[dtype], shape, turned, at_once, finish, wide)
     present = {name: dtype if flag else "float32" for name, flag in finish}
     dtypes = (dtype, dtype, present["SCALE"], present["BIAS"], present["RESIDUAL"], dtype, "int32")
     counts = {} if finish is FUSED else _counts(kind, variant)  # its activation multiplies too
-    return Configuration(variant, dtypes, _registers(shape), counts)
+    return Configuration(variant, dtypes, _registers(variant), counts)
 
 
-def _weights(kind, shape, at_once):
+def _weights(kind, shape, at_once, wide=False):
     math, dtype = ("exact" if kind == "double" else kind), TYPES[kind]
-    variant = weights_variant(math, ITEMS[dtype], shape, at_once)
+    variant = weights_variant(math, ITEMS[dtype], shape, at_once, wide)
     sums = "float64" if dtype == "float64" else "float32"
-    return Configuration(variant, (dtype, dtype, sums, "int32"), _registers(shape), _counts(kind, variant))
+    return Configuration(variant, (dtype, dtype, sums, "int32"), _registers(variant), _counts(kind, variant))
 
 
 def _all():
@@ -57,11 +57,17 @@ def _all():
             found[f"forward-{size}-one-by-one"] = _of(kind, shape, False, (1, 1), FUSED)
             found[f"data-{size}-one-by-one"] = _of(kind, shape, True, (1, 1), PLAIN)
             found[f"weights-{size}-one-by-one"] = _weights(kind, shape, (1, 1))
+    for kind in ("exact", "tf32", "bf16"):
+        shape, v = shapes(kind, 4)[0], 16 // ITEMS[TYPES[kind]]
+        found[f"forward-{kind}-wide"] = _of(kind, shape, False, (v, v), BIASED, True)
+        found[f"weights-{kind}-wide"] = _weights(kind, shape, (v, v), True)
     for dtype in ITEMS:
         sums = "float64" if dtype == "float64" else "float32"
         variant = add_slices.of(**dict(FUSED))
-        found[f"sum-{dtype}"] = Configuration(variant, (sums, dtype, dtype, dtype, dtype), 40)
-    return found
+        found[f"sum-{dtype}"] = Configuration(variant, (sums, dtype, dtype, dtype, dtype), 64)
+    quick = {"forward-exact-128x128", "data-tf32-128x128", "weights-bf16-128x128", "forward-double-64x64",
+             "weights-exact-64x32-one-by-one", "forward-f16-64x64-one-by-one", "sum-float32"}  # fmt: skip
+    return {name: made._replace(slow=name not in quick) for name, made in found.items()}
 
 
 CONFIGURATIONS = _all()

@@ -8,14 +8,14 @@ RULES = ["sgd", "nesterov", "rmsprop", "adam"]
 
 
 def _plain(rule, dtype):
-    variant = rules.step.of(RULE=rule, SCALED=False, COPY=False, COUNTED=False)
+    variant = rules.step.of(RULE=rule, SCALED=False, COPY=False, COUNTED=0)
     second = dtype if rule == "adam" else "float32"
     dtypes = dtype, dtype, dtype, second, "float32", "float32", "float32", "float32"
     return Configuration(variant, dtypes, registers=96)
 
 
 def _mixed(rule, short, copy=True):
-    variant = rules.step.of(RULE=rule, SCALED=True, COPY=copy, COUNTED=rule == "adam")
+    variant = rules.step.of(RULE=rule, SCALED=True, COPY=copy, COUNTED=2 if rule == "adam" else 0)
     dtypes = (
         "float32",
         short,

@@ -1,0 +1,175 @@
+"""Training steps that are recorded once and launched as one: a CUDA graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ..errors import ArgumentError, DeviceError, ShapeError, message
+from ..functional import add
+from ..layers import Dropout, Layer
+from ..loss_scale import LossScale
+from ..regularizers import penalty_value
+from ..tensor import Tensor, as_tensor, empty
+from .loop import scale_for
+
+_FACTORS = 4  # of a parameter, as `Optimizer._factors` gives them
+
+
+class Held:
+    """What steps change of an optimizer's rules, on the GPU: a row of factors for each parameter.
+
+    Args:
+        optimizer: whose factors; it has stepped or will step the parameters.
+        parameters: those with a gradient that are trainable.
+
+    """
+
+    def __init__(self, optimizer: Any, parameters: Sequence[Any]) -> None:
+        self._optimizer, self._parameters = optimizer, list(parameters)
+        self._rows = empty((len(self._parameters), _FACTORS), np.float64, parameters[0].value.device)
+        self._places = {p: k for k, p in enumerate(self._parameters)}
+
+    def row(self, parameter: Any) -> Any:
+        """The factors of a parameter: (4,) float64."""
+        return self._rows._array[self._places[parameter]]  # type: ignore[index]
+
+    def advance(self) -> None:
+        """Count a step, and send its factors."""
+        states = [self._optimizer._state_of(p) for p in self._parameters]
+        for state in states:
+            state.step += 1
+        factors = [self._optimizer._factors(state) for state in states]
+        self._rows._array.write(np.array(factors, np.float64))  # type: ignore[attr-defined]
+
+
+class CapturedStep:
+    """Training steps of one batch size as a CUDA graph: forward, loss, gradients and update in one launch.
+
+    A step of a small model is hundreds of launches of a few microseconds each; a graph is launched once. The
+    results have the bits of steps made one by one::
+
+        step = CapturedStep(model.to("cuda"), SoftmaxCrossEntropy(), Adam(), batch_size=64)
+        for x, y in batches:
+            optimizer.lr = schedule(number)     # may change from step to step
+            loss = step(x, y)                   # a tensor () on the GPU; .item() waits for it
+
+    The first step runs as always, the second is recorded and launched, the others are launched. What the
+    graph took from Python stays as it was then: the optimizer's settings but its learning rate, which
+    parameters are trainable, and the loss. Gradients lie in ``parameter.grad`` until the next step.
+
+    Args:
+        model: built, on a GPU, without dropout, whose masks would be the same in each step.
+        loss: has ``value_and_gradient(prediction, target)``.
+        optimizer: of this package; assign its ``lr`` between steps.
+        batch_size: samples of each step.
+        target_shape: of one sample's target: () for classes.
+        target_dtype: element type of the targets.
+
+    Raises:
+        ArgumentError: the model is not built, or has dropout.
+        DeviceError: it is not on a GPU.
+
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        loss: Any,
+        optimizer: Any,
+        batch_size: int,
+        *,
+        target_shape: Sequence[int] = (),
+        target_dtype: DTypeLike = np.int64,
+    ) -> None:
+        if not model.built or model.input_shape is None:
+            raise ArgumentError(message(model.path, "a built model", "one not yet built", "call build first"))
+        if model.device == "cpu":
+            expected, remedy = "a model on a GPU", 'move it by .to("cuda"); on the CPU use fit'
+            raise DeviceError(message("CapturedStep", expected, "one on 'cpu'", remedy))
+        for layer in getattr(model, "leaves", lambda: [model])():
+            if isinstance(layer, Dropout) and layer.rate:
+                expected, remedy = "no random layer in a captured step", "use fit, or leave it out"
+                raise ArgumentError(message(layer.path, expected, repr(layer), remedy))
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.scale: LossScale | None = scale_for(model)
+        device = model.device
+        shape = batch_size, *model.input_shape
+        self._x = empty(shape, model.parameters[0].dtype, device)
+        self._y = empty((batch_size, *target_shape), target_dtype, device)
+        self._held: Held | None = None
+        self._graph: Any = None
+        self._total: Any = None
+        self._captured: list[tuple[Any, bool]] = []
+
+    def __call__(self, x: ArrayLike, y: ArrayLike) -> Tensor:
+        """Make a step.
+
+        Args:
+            x: (batch_size, ...) inputs of the parameters' dtype, on the host or the model's GPU.
+            y: (batch_size, ...) targets, likewise.
+
+        Returns:
+            The loss with the penalties, a tensor () on the GPU: read it by ``.item()`` when it is needed.
+
+        Raises:
+            ShapeError: another shape than the step was made for.
+            ArgumentError: parameters were moved, frozen or unfrozen since the capture.
+
+        """
+        from ..kernels.cuda import _driver
+        from ..kernels.cuda._graph import capture
+
+        with _driver.on(self._x._array.device):  # type: ignore[attr-defined]
+            self._fill("inputs", self._x, x)
+            self._fill("targets", self._y, y)
+            if self._held is None:  # as always, so that all kernels are loaded before the capture
+                total = self._gradients()
+                self._held = Held(self.optimizer, _stepped(self.model))
+                self._held.advance()
+                self.optimizer._step(self.model.parameters, self.scale, self._held)
+                return total
+            if self._graph is None:
+                with capture() as graph:
+                    self._total = self._gradients()
+                    self.optimizer._step(self.model.parameters, self.scale, self._held)
+                self._graph, self._captured = graph, self._present()
+            elif any(
+                a is not b or s != t for (a, s), (b, t) in zip(self._present(), self._captured, strict=True)
+            ):
+                expected, got = "the parameters as they were captured", "some moved, frozen or unfrozen"
+                raise ArgumentError(message("CapturedStep", expected, got, "make a new CapturedStep"))
+            self._held.advance()
+            self._graph.launch()
+            return Tensor(self._total._array.copy())
+
+    def _present(self) -> list[tuple[Any, bool]]:
+        return [(p.value._array, p.trainable) for p in self.model.parameters]
+
+    def _gradients(self) -> Tensor:
+        """The gradients of all parameters; the loss."""
+        prediction, saved = self.model.forward(self._x, training=True)
+        value, gradient = self.loss.value_and_gradient(prediction, self._y)
+        penalty = penalty_value(self.model.parameters)
+        self.model.zero_grad()
+        self.model.backward(gradient if self.scale is None else self.scale.up(gradient), saved)
+        return add(value, penalty) if isinstance(penalty, Tensor) else value
+
+    def _fill(self, what: str, place: Tensor, value: ArrayLike) -> None:
+        array: Any = as_tensor(value, name=what)._array
+        if array.shape != place.shape:
+            remedy = "give full batches of the captured size, or make a CapturedStep for this one"
+            raise ShapeError(message("CapturedStep", f"{what} {place.shape}", str(array.shape), remedy))
+        if type(array) is np.ndarray:
+            array = array.astype(place.dtype, copy=False)
+        elif array.device != place._array.device:  # type: ignore[attr-defined]
+            expected, got = f"{what} on {place.device!r} or the host", f"'cuda:{array.device}'"
+            raise DeviceError(message("CapturedStep", expected, got, "move them first"))
+        place._array.write(array)  # type: ignore[attr-defined]
+
+
+def _stepped(model: Layer) -> list[Any]:
+    return [p for p in model.parameters if p.trainable and p.grad is not None]
