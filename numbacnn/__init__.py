@@ -97,7 +97,7 @@ if TYPE_CHECKING:
         Upsample3D,
     )
     from numbacnn.losses import MeanSquaredError, SoftmaxCrossEntropy
-    from numbacnn.models import lenet5
+    from numbacnn.models import c3d, lenet5, unet, vgg11, vgg19
     from numbacnn.optimizers import SGD, Adam, AdamW, RMSprop
     from numbacnn.parameter import Parameter
     from numbacnn.regularizers import L1, L1L2, L2
@@ -194,7 +194,7 @@ _NAMES = {
         "Upsample3D",
     ),
     "numbacnn.losses": ("MeanSquaredError", "SoftmaxCrossEntropy"),
-    "numbacnn.models": ("lenet5",),
+    "numbacnn.models": ("c3d", "lenet5", "unet", "vgg11", "vgg19"),
     "numbacnn.optimizers": ("SGD", "Adam", "AdamW", "RMSprop"),
     "numbacnn.parameter": ("Parameter",),
     "numbacnn.regularizers": ("L1", "L1L2", "L2"),
@@ -314,6 +314,7 @@ __all__ = [
     "Upsample2D",
     "Upsample3D",
     "as_tensor",
+    "c3d",
     "cache_dir",
     "config",
     "data",
@@ -339,6 +340,9 @@ __all__ = [
     "set_num_threads",
     "threading_layer",
     "training",
+    "unet",
+    "vgg11",
+    "vgg19",
 ]
 
 

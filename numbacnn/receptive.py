@@ -20,11 +20,11 @@ class ReceptiveField:
     """What an output pixel of a stack of layers sees of the input, per axis.
 
     Output pixel ``o`` sees the input pixels ``offset + o * stride`` to ``offset + o * stride + size - 1``.
-    Where the stack enlarges the input, outputs differ in how many they see: those are then the outermost
-    pixels that one may see, and where ``offset + o * stride`` is no whole number it is rounded up.
+    Where the stack enlarges the input, neighbouring outputs may see the same pixels: the field then is one
+    that holds what each of them sees, and where ``offset + o * stride`` is no whole number it is rounded up.
 
     Attributes:
-        size: pixels seen, at most.
+        size: pixels of the field.
         stride: input pixels between the fields of neighbouring outputs; a Fraction where no whole number.
         offset: first pixel seen by output 0; negative where that lies in the padding.
 

@@ -11,17 +11,34 @@ from .._jit import cache_dir
 from ..data import Augment
 from ..functional import add
 from ..layers import (
+    AdaptiveMaxPool2D,
     AvgPool2D,
     Conv2D,
+    ConvTranspose2D,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Flatten,
+    GaussianPool2D,
+    GlobalAvgPool2D,
+    LeakyReLU,
+    LpPool2D,
     MaxPool2D,
+    Multiply,
+    Pad,
+    Parallel,
+    PixelShuffle,
+    PixelUnshuffle,
     ReLU,
+    ReLU6,
+    Residual,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
+    Split,
     Tanh,
+    Upsample2D,
 )
 from ..losses import MeanSquaredError, SoftmaxCrossEntropy
 from ..optimizers import SGD, Adam, AdamW, RMSprop
@@ -55,6 +72,28 @@ def _model() -> Sequential:
     )
 
 
+def _rest() -> Sequential:
+    """Return a network of the layers whose kernels `_model` does not use."""
+    return Sequential(
+        [
+            DepthwiseConv2D(3, depth_multiplier=4),
+            Residual([LeakyReLU(), ReLU6()], SiLU()),
+            Pad(1, mode="reflect"),
+            Parallel([LpPool2D(2), LpPool2D(2, p=1), LpPool2D(2, p=3)]),
+            Upsample2D(2, mode="linear"),
+            Split(2),
+            Multiply(),
+            PixelUnshuffle(2),
+            PixelShuffle(2),
+            GaussianPool2D(3, sigma=1.0),
+            AdaptiveMaxPool2D(4),
+            ConvTranspose2D(4, 2, strides=2),
+            GlobalAvgPool2D(),
+            Dense(10),
+        ]
+    )
+
+
 def compile_kernels(dtype: str) -> None:
     """Run every layer's kernels on arrays of a dtype: kernels are compiled per dtype, not per size."""
     rng = np.random.default_rng(0)
@@ -72,6 +111,7 @@ def compile_kernels(dtype: str) -> None:
     probabilities = Sequential([Flatten(), Dense(10), Softmax()])
     fit(probabilities, x, values, loss=MeanSquaredError(), epochs=1, verbose=False)
     predict(probabilities, x)
+    fit(_rest(), x, classes, epochs=1, batch_size=20, verbose=False)
 
 
 def warmup(arguments: argparse.Namespace) -> int:

@@ -56,7 +56,7 @@ def operands(name: str, labels: Sequence[str], *values: Any) -> list[NDArray]:
     if type(first) is not np.ndarray or (dtype is not _F32 and dtype is not _F64):
         _check_first(name, labels, arrays)
         if type(first) is not np.ndarray:
-            return arrays
+            return [_aligned(array) for array in arrays]
     for array in arrays:
         if array is not None and (type(array) is not np.ndarray or array.dtype is not dtype):
             _check_same(name, labels, arrays)
@@ -75,6 +75,11 @@ def _check_first(name: str, labels: Sequence[str], arrays: Sequence[Any]) -> Non
         from numbacnn.kernels.cuda import _driver
 
         _driver.use(first.device)
+
+
+def _aligned(array: Any) -> Any:
+    """An array on a GPU as kernels read it, four elements at once: parts of others may need a copy."""
+    return array if array is None or array.aligned else array.copy()
 
 
 def _check_same(name: str, labels: Sequence[str], arrays: Sequence[Any]) -> None:
@@ -132,4 +137,4 @@ def companion(name: str, label: str, value: Any, like: NDArray) -> Any:
         place = device_name(like)
         got, remedy = repr(device_name(array)), f"move one, as by .to({place!r})"
         raise DeviceError(message(name, f"{label} on {place!r}, where the rest is", got, remedy))
-    return array
+    return array if type(array) is np.ndarray else _aligned(array)

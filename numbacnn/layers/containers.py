@@ -85,6 +85,7 @@ class Container(Layer):
     def reset(self) -> None:
         """Forget the parameters and the shapes of all layers, so that the model may be built anew."""
         super().reset()
+        self._device = "cpu"
         for layer in self.layers:
             layer.reset()
 

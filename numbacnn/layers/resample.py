@@ -49,7 +49,7 @@ class _Upsample(Layer):
         self._size: tuple[int, ...] = ()
 
     def _factors(self, scale: float | Sequence[float]) -> tuple[float, ...]:
-        each = frozen(scale) if isinstance(scale, (tuple, list)) else (scale,) * self.rank
+        each: tuple[Any, ...] = frozen(scale) if isinstance(scale, (tuple, list)) else (scale,) * self.rank
         numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in each)
         if len(each) != self.rank or not numbers or not all(0 < v < math.inf for v in each):
             expected = f"scale as one finite number above 0 or {self.rank}"

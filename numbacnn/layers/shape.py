@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -185,7 +184,11 @@ class Pad(Layer):
         if mode not in PAD_MODES:
             expected = "mode as one of " + ", ".join(map(repr, PAD_MODES))
             raise ArgumentError(message(self.name, expected, repr(mode), "choose one of them"))
-        if not isinstance(value, numbers.Real) or (mode != "constant" and value != 0):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or (mode != "constant" and value != 0)
+        ):
             expected = "a number as value, 0 unless mode is 'constant'"
             raise ArgumentError(message(self.name, expected, f"{value!r} and {mode!r}", "choose one of both"))
         self.mode = mode

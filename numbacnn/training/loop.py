@@ -16,6 +16,7 @@ from ..data.dataset import check_labels
 from ..data.loader import Batches, Transform
 from ..errors import ArgumentError, DTypeError, NumericsError, ShapeError, message
 from ..layers import Layer
+from ..layers.base import several
 from ..loss_scale import LossScale
 from ..losses import MeanSquaredError, SoftmaxCrossEntropy
 from ..optimizers import Adam
@@ -353,6 +354,9 @@ def _check_finite(name: str, kind: str, array: np.ndarray) -> None:
 
 
 def _check_targets(name: str, model: Layer, targets: np.ndarray, loss: Any) -> None:
-    """Refuse class labels that the model has no output for, before anything is computed."""
+    """Refuse models of several inputs or outputs, and class labels that the model has no output for."""
+    if several(model.input_shape) or several(model.output_shape):
+        expected, got = "a model of one input and one output", f"{model.path} of several"
+        raise ArgumentError(message(name, expected, got, "train it step by step: forward, backward, step"))
     if targets.dtype.kind in "iu" and model.output_shape:
         check_labels(targets, model.output_shape[-1], name)

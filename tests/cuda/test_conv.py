@@ -98,7 +98,9 @@ def _tiles():
         fitting = tile.shapes("exact" if kind == "float64" else kind, typed(kind)[0].itemsize)
         for shape in fitting:
             for how, dims in _shapes(kind).items():
-                quick = shape == fitting[-1] or (kind in large and shape == fitting[0] and how == "aligned")
+                quick = (shape == fitting[-1] and (kind in large or how == "aligned")) or (
+                    kind in large and shape == fitting[0] and how == "aligned"
+                )
                 name = f"{kind}-{shape.rows}x{shape.columns}-{how}"
                 found.append(
                     pytest.param(kind, shape, dims, id=name, marks=() if quick else pytest.mark.slow)

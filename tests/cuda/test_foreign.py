@@ -7,7 +7,7 @@ import threading
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbacnn.errors import ArgumentError, DeviceError, DTypeError
@@ -179,6 +179,7 @@ def test_memory_given_to_a_stream_that_is_no_more_waits_for_all_work(simulator, 
 # --- importing
 
 
+@settings(max_examples=10)
 @given(
     st.lists(st.integers(0, 4), max_size=4).map(tuple),
     st.sampled_from(list(CODES)),

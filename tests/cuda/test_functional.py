@@ -159,6 +159,15 @@ def test_every_operation_is_listed():
     assert {case[0] for case in CASES} | pooling | unpooling == set(functional.__all__)
 
 
+def test_parts_of_arrays_are_read_though_they_begin_anywhere():
+    rows = as_tensor(floats(5, 7), device="cuda")
+    part = rows[1:4]  # 28 bytes on: kernels read 16 at once
+    expected = functional.relu_forward(rows.numpy()[1:4]).numpy()
+    np.testing.assert_array_equal(functional.relu_forward(part).numpy(), expected)
+    kept = as_tensor(np.ones((5, 7), np.uint8), device="cuda")[1:4]
+    np.testing.assert_array_equal(functional.dropout_forward(part, kept, 1.0).numpy(), part.numpy())
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_sixteen_bits_stay_sixteen_bits_but_for_losses(dtype):
     x, w, b = (as_tensor(a, device="cuda").astype(dtype) for a in (floats(*IMAGE), W, floats(4)))

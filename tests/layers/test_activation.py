@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from numbacnn.layers import ReLU, Sigmoid, Softmax, Tanh
-from tests.layers.check import assert_gradients, values
+from numbacnn.errors import ArgumentError
+from numbacnn.layers import Clip, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Softmax, Tanh
+from tests.layers.check import again, assert_gradients, values
 
-KINDS = [ReLU, Sigmoid, Tanh, Softmax]
+KINDS = [ReLU, LeakyReLU, ReLU6, SiLU, Sigmoid, Tanh, Softmax]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -19,6 +20,9 @@ def test_gradients_match_differences(kind, shape):
     ("kind", "formula"),
     [
         (ReLU, lambda x: np.maximum(x, 0)),
+        (LeakyReLU, lambda x: np.where(x > 0, x, 0.01 * x)),
+        (ReLU6, lambda x: np.clip(x, 0, 6)),
+        (SiLU, lambda x: x / (1 + np.exp(-x))),
         (Sigmoid, lambda x: 1 / (1 + np.exp(-x))),
         (Tanh, np.tanh),
         (Softmax, lambda x: np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)),
@@ -48,6 +52,26 @@ def test_the_input_is_left_alone(kind):
     np.testing.assert_array_equal(dy, dy_before)
     np.testing.assert_array_equal(y.numpy(), y_before)
     assert layer.backward(dy, saved, input_gradient=False) is None
+
+
+@pytest.mark.parametrize("layer", [LeakyReLU(0.3), Clip(-0.5, 0.75), Clip(high=1.0), Clip(low=-1), Clip()])
+def test_gradients_with_other_numbers_match_differences(layer):
+    assert_gradients(again(layer), 2 * values((3, 40), margin=1e-3))
+
+
+def test_limits_hold():
+    layer = Clip(-0.5, 0.75)
+    layer.build((3,), None)
+    x = np.array([[-2, 0.5, np.inf]], np.float32)
+    np.testing.assert_array_equal(layer(x).numpy(), np.array([[-0.5, 0.5, 0.75]], np.float32))
+
+
+def test_bad_numbers_are_refused():
+    with pytest.raises(ArgumentError, match="leak: expected slope"):
+        LeakyReLU(-0.1, name="leak")
+    for limits in [(1, 0), ("0", 1), (0, float("nan")), (True, 2)]:
+        with pytest.raises(ArgumentError, match="cut: expected finite numbers low and high"):
+            Clip(*limits, name="cut")
 
 
 def test_large_inputs_do_not_overflow():

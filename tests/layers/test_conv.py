@@ -1,12 +1,12 @@
-"""Conv2D: gradients away from the defaults, shapes, arguments."""
+"""Convolutions: gradients away from the defaults, shapes, arguments."""
 
 import numpy as np
 import pytest
 
 from numbacnn.errors import ArgumentError, DTypeError, ShapeError
-from numbacnn.layers import Conv2D
+from numbacnn.layers import Conv1D, Conv2D, Conv3D
 from numbacnn.regularizers import L2
-from tests.layers.check import assert_gradients, values
+from tests.layers.check import again, assert_gradients, values
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,43 @@ from tests.layers.check import assert_gradients, values
 )
 def test_gradients_match_differences(arguments, shape):
     assert_gradients(Conv2D(**arguments), values(shape))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Conv1D(3, 3, padding="causal", dilation=2), (2, 7, 2)),
+        (Conv1D(4, 2, strides=2, padding=((2, 1),), groups=2, padding_mode="reflect"), (2, 6, 4)),
+        (Conv2D(2, 3, padding=((2, 1), (0, 3)), strides=(1, 2), padding_mode="circular"), (2, 4, 5, 2)),
+        (Conv2D(2, (2, 3), padding="same", dilation=2, padding_mode="replicate"), (1, 4, 5, 2)),
+        (Conv3D(2, (2, 1, 3), strides=(1, 2, 1), padding=(1, 0, 2), use_bias=False), (2, 3, 4, 2, 2)),
+        (Conv3D(4, 2, dilation=(1, 2, 1), groups=2, padding_mode="reflect", padding=1), (1, 3, 4, 2, 2)),
+    ],
+)
+def test_gradients_of_other_ranks_and_padding_match_differences(layer, shape):
+    assert_gradients(again(layer), values(shape))
+
+
+def test_causal_outputs_do_not_see_what_comes_after():
+    layer = Conv1D(2, 3, padding="causal", dilation=2, use_bias=False)
+    assert layer.build((9, 1), np.random.default_rng(0), np.float64) == (9, 2)
+    x = np.zeros((1, 9, 1))
+    x[0, 4] = 1
+    changed = layer(x).numpy()[0].any(axis=1)
+    assert changed.nonzero()[0].tolist() == [4, 6, 8]
+
+
+def test_padding_that_does_not_fit_is_refused_when_building():
+    with pytest.raises(ArgumentError, match="stem: expected padding_mode as one of 'zeros'"):
+        Conv1D(2, 3, padding_mode="mirror", name="stem")
+    with pytest.raises(ShapeError, match=r"stem: expected padding of at most \(3,\)"):
+        Conv1D(2, 3, padding=4, padding_mode="reflect", name="stem").build((4, 1), None)
+    with pytest.raises(ArgumentError, match=r"stem: .*causal"):
+        Conv2D(2, 3, padding="causal", name="stem").build((4, 4, 1), None)
+    with pytest.raises(ShapeError, match=r"stem: .*\(depth, height, width, channels\), got \(4, 4, 1\)"):
+        Conv3D(2, 3, name="stem").build((4, 4, 1), None)
+    with pytest.raises(ArgumentError, match="stem: expected kernel_size as one integer or 3"):
+        Conv3D(2, (3, 3), name="stem")
 
 
 def test_shapes_and_names():

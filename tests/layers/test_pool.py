@@ -4,8 +4,21 @@ import numpy as np
 import pytest
 
 from numbacnn.errors import ArgumentError, ShapeError
-from numbacnn.layers import AvgPool2D, MaxPool2D
-from tests.layers.check import assert_gradients, distinct, values
+from numbacnn.layers import (
+    AvgPool1D,
+    AvgPool2D,
+    AvgPool3D,
+    GaussianPool1D,
+    GaussianPool2D,
+    GaussianPool3D,
+    LpPool1D,
+    LpPool2D,
+    LpPool3D,
+    MaxPool1D,
+    MaxPool2D,
+    MaxPool3D,
+)
+from tests.layers.check import again, assert_gradients, distinct, values
 
 
 @pytest.mark.parametrize(
@@ -32,6 +45,56 @@ def test_gradients_of_the_maximum_match_differences(arguments):
 def test_gradients_of_the_mean_match_differences(arguments, count_include_pad):
     layer = AvgPool2D(count_include_pad=count_include_pad, **arguments)
     assert_gradients(layer, values((2, 6, 7, 3)))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (MaxPool1D(3, strides=2, ceil_mode=True), (2, 8, 3)),
+        (MaxPool3D((1, 2, 3), strides=(1, 2, 1), padding=((0, 0), (1, 0), (1, 1))), (1, 2, 4, 3, 2)),
+        (AvgPool1D(3, padding="causal", strides=2), (2, 7, 2)),
+        (AvgPool2D(2, strides=2, ceil_mode=True, count_include_pad=True, padding=1), (1, 4, 6, 2)),
+        (AvgPool2D((2, 3), divisor_override=5.0, padding=1), (1, 4, 6, 2)),
+        (AvgPool3D(2, strides=1, ceil_mode=True), (1, 3, 2, 3, 2)),
+        (LpPool1D(3, p=1, strides=2), (2, 7, 2)),
+        (LpPool2D((2, 3), p=3.5, padding=((1, 0), (2, 1)), dilation=(2, 1)), (1, 4, 5, 2)),
+        (LpPool3D(2, p=2, ceil_mode=True), (1, 3, 2, 3, 2)),
+        (GaussianPool1D(3, sigma=0.7, strides=2, padding=1), (2, 6, 2)),
+        (GaussianPool2D((3, 2), sigma=(1.0, 0.5), strides=(1, 2), dilation=(1, 2)), (1, 5, 6, 2)),
+        (GaussianPool3D(3, sigma=2.0, strides=1, padding="same", ceil_mode=True), (1, 3, 2, 4, 1)),
+    ],
+)
+def test_gradients_of_other_pools_match_differences(layer, shape):
+    assert_gradients(again(layer), distinct(shape) if "max" in layer.name else values(shape, margin=0.01))
+
+
+def test_values_of_norms_and_gaussians():
+    x = np.array([3.0, -4.0, 1.0, 0.0]).reshape(1, 4, 1)
+    w = np.exp(-0.5)
+    for layer, expected in [
+        (LpPool1D(2), [5, 1]),
+        (LpPool1D(2, p=1, ceil_mode=True, strides=3), [7, 0]),
+        (GaussianPool1D(3, sigma=1.0, strides=1), [(3 * w - 4 + w) / (2 * w + 1), (1 - 4 * w) / (2 * w + 1)]),
+        (AvgPool1D(2, divisor_override=4), [-0.25, 0.25]),
+        (MaxPool1D(3, ceil_mode=True), [3, 0]),
+    ]:
+        layer.build((4, 1), None, np.float64)
+        np.testing.assert_allclose(layer(x).numpy().reshape(-1), expected, rtol=1e-12)
+
+
+def test_arguments_of_their_own():
+    with pytest.raises(ArgumentError, match=r"norm: expected a finite p of 1 or more, got 0\.5"):
+        LpPool2D(2, p=0.5, name="norm")
+    with pytest.raises(ArgumentError, match="blur: expected sigma as a finite number above 0, got 0"):
+        GaussianPool2D(3, sigma=(1.0, 0.0), name="blur")
+    with pytest.raises(ArgumentError, match="blur: expected sigma as one number of pixels or 2"):
+        GaussianPool2D(3, sigma=(1.0, 2.0, 3.0), name="blur").build((5, 5, 1), None)
+    layer = GaussianPool2D(3, sigma=0.01, name="blur")
+    with pytest.raises(ArgumentError, match="blur: expected a sigma that gives every tap"):
+        layer.build((5, 5, 1), None)
+    assert not layer.built
+    with pytest.raises(ArgumentError, match="mean: expected divisor_override"):
+        AvgPool2D(2, divisor_override=-1, name="mean")
 
 
 def test_values():

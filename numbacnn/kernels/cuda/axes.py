@@ -49,7 +49,7 @@ class Plan(NamedTuple):
 
 def device_of(x: Any) -> int:
     """The index of the device where an array is."""
-    return getattr(x, "device", 0)
+    return x.device
 
 
 def plan_of(maps: list[AxisMap], double: bool, divisors: list[np.ndarray] | None = None) -> Plan:

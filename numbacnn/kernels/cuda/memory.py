@@ -70,6 +70,11 @@ class DeviceArray:
         return len(self.shape)
 
     @property
+    def aligned(self) -> bool:
+        """Whether the first element lies at whole 16 bytes, so that vectors of elements can be read."""
+        return self._address % 16 == 0
+
+    @property
     def pointer(self) -> int:
         """The address of the first element, for work that is given to the current stream now.
 

@@ -63,11 +63,12 @@ class _Thread:
 class Pointer:
     """A flat array that refuses what is not in it."""
 
-    __slots__ = ("array", "kind", "name")
+    __slots__ = ("array", "kind", "name", "skew")
 
-    def __init__(self, array: np.ndarray, name: str) -> None:
+    def __init__(self, array: np.ndarray, name: str, skew: int = 0) -> None:
         self.array, self.name = array, name
         self.kind = array.dtype.kind
+        self.skew = skew  # elements from a place of whole vectors to the first
 
     def check(self, i: Any, count: int = 1) -> int:
         """The index as an int; SimulationError where some of `count` elements from it are outside."""
@@ -83,6 +84,11 @@ class Pointer:
 
     def __setitem__(self, i: int, value: Any) -> None:
         self.array[self.check(i)] = value
+
+
+def _argument(array: np.ndarray, number: int) -> Pointer:
+    skew = array.__array_interface__["data"][0] % 16 // array.dtype.itemsize
+    return Pointer(array, f"argument {number}", skew)
 
 
 def run(
@@ -104,9 +110,7 @@ def run(
         arguments: flat arrays, numbers, or None for an array that is not there.
 
     """
-    values = [
-        Pointer(a, f"argument {k}") if isinstance(a, np.ndarray) else a for k, a in enumerate(arguments)
-    ]
+    values = [_argument(a, k) if isinstance(a, np.ndarray) else a for k, a in enumerate(arguments)]
     _state.threads, _state.grid = threads, grid
     order = range(math.prod(grid))
     with np.errstate(all="ignore"):
@@ -260,7 +264,7 @@ def store(p: Pointer, i: int, value: Any) -> None:
 
 
 def _quad(p: Pointer, i: int) -> int:
-    if p.check(i, 4) % 4:
+    if (p.check(i, 4) + p.skew) % 4:
         raise SimulationError(f"{p.name}[{i}:{i + 4}] is not aligned to 4 elements")
     return i
 
