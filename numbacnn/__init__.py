@@ -96,6 +96,7 @@ if TYPE_CHECKING:
         Upsample2D,
         Upsample3D,
     )
+    from numbacnn.loss_scale import LossScale
     from numbacnn.losses import MeanSquaredError, SoftmaxCrossEntropy
     from numbacnn.models import c3d, lenet5, unet, vgg11, vgg19
     from numbacnn.optimizers import SGD, Adam, AdamW, RMSprop
@@ -104,7 +105,7 @@ if TYPE_CHECKING:
     from numbacnn.schedules import Constant, OneCycle
     from numbacnn.serialization import load, save
     from numbacnn.tensor import Tensor, as_tensor
-    from numbacnn.training import History, evaluate, fit, predict
+    from numbacnn.training import CapturedStep, History, evaluate, fit, predict
 
 __version__ = "0.1.0"
 
@@ -195,13 +196,14 @@ _NAMES = {
     ),
     "numbacnn.losses": ("MeanSquaredError", "SoftmaxCrossEntropy"),
     "numbacnn.models": ("c3d", "lenet5", "unet", "vgg11", "vgg19"),
+    "numbacnn.loss_scale": ("LossScale",),
     "numbacnn.optimizers": ("SGD", "Adam", "AdamW", "RMSprop"),
     "numbacnn.parameter": ("Parameter",),
     "numbacnn.regularizers": ("L1", "L1L2", "L2"),
     "numbacnn.schedules": ("Constant", "OneCycle"),
     "numbacnn.serialization": ("load", "save"),
     "numbacnn.tensor": ("Tensor", "as_tensor"),
-    "numbacnn.training": ("History", "evaluate", "fit", "predict"),
+    "numbacnn.training": ("CapturedStep", "History", "evaluate", "fit", "predict"),
 }
 _MODULES = (
     "data",
@@ -235,6 +237,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "CacheWarning",
+    "CapturedStep",
     "Clip",
     "Concat",
     "Constant",
@@ -272,6 +275,7 @@ __all__ = [
     "L2",
     "Layer",
     "LeakyReLU",
+    "LossScale",
     "LpPool1D",
     "LpPool2D",
     "LpPool3D",
