@@ -101,7 +101,15 @@ if TYPE_CHECKING:
     from numbacnn.optimizers import SGD, Adam, AdamW, RMSprop
     from numbacnn.parameter import Parameter
     from numbacnn.regularizers import L1, L1L2, L2
-    from numbacnn.schedules import Constant, OneCycle
+    from numbacnn.schedules import (
+        Constant,
+        CosineDecay,
+        ExponentialDecay,
+        OneCycle,
+        PolynomialDecay,
+        StepDecay,
+        WarmUp,
+    )
     from numbacnn.serialization import load, save
     from numbacnn.tensor import Tensor, as_tensor
     from numbacnn.training import History, evaluate, fit, predict
@@ -198,7 +206,15 @@ _NAMES = {
     "numbacnn.optimizers": ("SGD", "Adam", "AdamW", "RMSprop"),
     "numbacnn.parameter": ("Parameter",),
     "numbacnn.regularizers": ("L1", "L1L2", "L2"),
-    "numbacnn.schedules": ("Constant", "OneCycle"),
+    "numbacnn.schedules": (
+        "Constant",
+        "CosineDecay",
+        "ExponentialDecay",
+        "OneCycle",
+        "PolynomialDecay",
+        "StepDecay",
+        "WarmUp",
+    ),
     "numbacnn.serialization": ("load", "save"),
     "numbacnn.tensor": ("Tensor", "as_tensor"),
     "numbacnn.training": ("History", "evaluate", "fit", "predict"),
@@ -245,6 +261,7 @@ __all__ = [
     "ConvTranspose1D",
     "ConvTranspose2D",
     "ConvTranspose3D",
+    "CosineDecay",
     "Crop",
     "DTypeError",
     "Dense",
@@ -254,6 +271,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryError",
     "Dropout",
+    "ExponentialDecay",
     "FileFormatError",
     "Flatten",
     "GaussianPool1D",
@@ -290,6 +308,7 @@ __all__ = [
     "Permute",
     "PixelShuffle",
     "PixelUnshuffle",
+    "PolynomialDecay",
     "RMSprop",
     "ReLU",
     "ReLU6",
@@ -307,12 +326,14 @@ __all__ = [
     "Softmax",
     "SoftmaxCrossEntropy",
     "Split",
+    "StepDecay",
     "Tanh",
     "TargetError",
     "Tensor",
     "Upsample1D",
     "Upsample2D",
     "Upsample3D",
+    "WarmUp",
     "as_tensor",
     "c3d",
     "cache_dir",
