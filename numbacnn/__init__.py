@@ -102,7 +102,15 @@ if TYPE_CHECKING:
     from numbacnn.optimizers import SGD, Adam, AdamW, RMSprop
     from numbacnn.parameter import Parameter
     from numbacnn.regularizers import L1, L1L2, L2
-    from numbacnn.schedules import Constant, OneCycle
+    from numbacnn.schedules import (
+        Constant,
+        CosineDecay,
+        ExponentialDecay,
+        OneCycle,
+        PolynomialDecay,
+        StepDecay,
+        WarmUp,
+    )
     from numbacnn.serialization import load, save
     from numbacnn.tensor import Tensor, as_tensor
     from numbacnn.training import CapturedStep, History, evaluate, fit, predict
@@ -200,7 +208,15 @@ _NAMES = {
     "numbacnn.optimizers": ("SGD", "Adam", "AdamW", "RMSprop"),
     "numbacnn.parameter": ("Parameter",),
     "numbacnn.regularizers": ("L1", "L1L2", "L2"),
-    "numbacnn.schedules": ("Constant", "OneCycle"),
+    "numbacnn.schedules": (
+        "Constant",
+        "CosineDecay",
+        "ExponentialDecay",
+        "OneCycle",
+        "PolynomialDecay",
+        "StepDecay",
+        "WarmUp",
+    ),
     "numbacnn.serialization": ("load", "save"),
     "numbacnn.tensor": ("Tensor", "as_tensor"),
     "numbacnn.training": ("CapturedStep", "History", "evaluate", "fit", "predict"),
@@ -248,6 +264,7 @@ __all__ = [
     "ConvTranspose1D",
     "ConvTranspose2D",
     "ConvTranspose3D",
+    "CosineDecay",
     "Crop",
     "DTypeError",
     "Dense",
@@ -257,6 +274,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryError",
     "Dropout",
+    "ExponentialDecay",
     "FileFormatError",
     "Flatten",
     "GaussianPool1D",
@@ -294,6 +312,7 @@ __all__ = [
     "Permute",
     "PixelShuffle",
     "PixelUnshuffle",
+    "PolynomialDecay",
     "RMSprop",
     "ReLU",
     "ReLU6",
@@ -311,12 +330,14 @@ __all__ = [
     "Softmax",
     "SoftmaxCrossEntropy",
     "Split",
+    "StepDecay",
     "Tanh",
     "TargetError",
     "Tensor",
     "Upsample1D",
     "Upsample2D",
     "Upsample3D",
+    "WarmUp",
     "as_tensor",
     "c3d",
     "cache_dir",

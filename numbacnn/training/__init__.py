@@ -1,6 +1,6 @@
 """Training: fit, evaluate, predict; the history they return and the callbacks they take."""
 
-from .callbacks import Callback, Checkpoint, HistoryFile, ProgressBar, Run
+from .callbacks import Callback, Checkpoint, HistoryFile, ProgressBar, ReduceOnPlateau, Run
 from .captured import CapturedStep
 from .history import History
 from .loop import evaluate, fit, predict
@@ -12,6 +12,7 @@ __all__ = [
     "History",
     "HistoryFile",
     "ProgressBar",
+    "ReduceOnPlateau",
     "Run",
     "evaluate",
     "fit",

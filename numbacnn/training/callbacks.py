@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .. import serialization
+from ..errors import ArgumentError, message
 from .history import History
 
 if TYPE_CHECKING:
@@ -112,6 +114,95 @@ class HistoryFile(Callback):
     def epoch_end(self, run: Run) -> None:
         """Write the rows so far."""
         run.history.to_csv(self.path)
+
+
+class ReduceOnPlateau(Callback):
+    """``lr = max(lr * factor, min_lr)`` after an epoch that is one too many without a better value.
+
+    Better is below ``best - min_change``, or with mode "max" above ``best + min_change``; NaN never is.
+    `fit` must have no schedule beside it, as that would set the rate again at the next step.
+
+    Args:
+        metric: a column of the history, such as "val_loss", "loss" or "val_accuracy".
+        factor: in (0, 1).
+        patience: epochs without a better value that are borne in a row, 0 or more.
+        cooldown: epochs after a change that are not counted, 0 or more.
+        min_lr: 0 or more.
+        mode: "min" where a lower value is better, else "max".
+        min_change: 0 or more, in the metric's unit.
+
+    Raises:
+        ArgumentError: a value out of its range; in training, that the history lacks the metric, or that
+            something else set the rate.
+
+    Source:
+        PyTorch's ReduceLROnPlateau (with ``threshold_mode="abs"``), whose rules these are.
+
+    """
+
+    def __init__(
+        self,
+        metric: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        mode: str = "min",
+        min_change: float = 0.0,
+    ) -> None:
+        _require(0.0 < factor < 1.0, "factor in (0, 1)", factor, "pass such as 0.1")
+        for name, count in (("patience", patience), ("cooldown", cooldown)):
+            good = isinstance(count, int) and not isinstance(count, bool) and count >= 0
+            _require(good, f"an integer {name} of 0 or more", count, "pass such as 5")
+        for name, value in (("min_lr", min_lr), ("min_change", min_change)):
+            _require(0.0 <= value < math.inf, f"a finite {name} of 0 or more", value, "pass such as 0.0")
+        _require(mode in ("min", "max"), 'mode "min" or "max"', mode, 'pass "min" for losses')
+        self.metric, self.factor, self.patience, self.cooldown = metric, factor, patience, cooldown
+        self.min_lr, self.mode, self.min_change = min_lr, mode, min_change
+        self._forget()
+
+    def __repr__(self) -> str:
+        names = ("metric", "factor", "patience", "cooldown", "min_lr", "mode", "min_change")
+        return f"ReduceOnPlateau({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+    def _forget(self) -> None:
+        self._best = math.inf  # of the metric, negated with mode "max"
+        self._bad = self._cooling = 0
+
+    def train_begin(self, run: Run) -> None:
+        """Forget an earlier training; note the rate."""
+        self._forget()
+        self._lr = float(run.optimizer.lr)
+
+    def batch_end(self, run: Run) -> None:
+        """Refuse a rate that something else has set."""
+        if float(run.optimizer.lr) != self._lr:
+            expected, got = "no schedule beside it", f"lr {run.optimizer.lr} instead of {self._lr}"
+            raise ArgumentError(message("ReduceOnPlateau", expected, got, "leave out one of the two"))
+
+    def epoch_end(self, run: Run) -> None:
+        """Judge the epoch; lower the rate where patience has run out."""
+        row = run.history.rows[-1]
+        if self.metric not in row:
+            remedy = "name one of them; those with val_ need validation_data"
+            known = f"a metric among {', '.join(row)}"
+            raise ArgumentError(message("ReduceOnPlateau", known, repr(self.metric), remedy))
+        value = row[self.metric] if self.mode == "min" else -row[self.metric]
+        if value < self._best - self.min_change:
+            self._best, self._bad = value, 0
+        else:
+            self._bad += 1
+        if self._cooling:
+            self._cooling, self._bad = self._cooling - 1, 0
+        if self._bad > self.patience:
+            self._bad, self._cooling = 0, self.cooldown
+            run.optimizer.lr = min(self._lr, max(self._lr * self.factor, self.min_lr))
+            self._lr = float(run.optimizer.lr)
+
+
+def _require(good: bool, expected: str, got: object, remedy: str) -> None:
+    if not good:
+        raise ArgumentError(message("ReduceOnPlateau", expected, repr(got), remedy))
 
 
 class ProgressBar(Callback):
