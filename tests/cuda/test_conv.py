@@ -92,15 +92,16 @@ def _shapes(kind):
 
 
 def _tiles():
-    """Every tile in every pass: the smallest and some of the largest at once, the others when slow."""
-    found, large = [], ("exact", "tf32", "bfloat16")
+    """Every tile in every pass: some of the smallest and of the largest at once, the others when slow."""
+    found, small, large = [], ("exact", "tf32", "bfloat16"), ("exact", "tf32")
     for kind in KINDS:
         fitting = tile.shapes("exact" if kind == "float64" else kind, typed(kind)[0].itemsize)
         for shape in fitting:
             for how, dims in _shapes(kind).items():
-                quick = (shape == fitting[-1] and (kind in large or how == "aligned")) or (
-                    kind in large and shape == fitting[0] and how == "aligned"
+                least = shape == fitting[-1] and kind in (
+                    small if how == "aligned" else ("exact", "bfloat16")
                 )
+                quick = least or (shape == fitting[0] and kind in large and how == "aligned")
                 name = f"{kind}-{shape.rows}x{shape.columns}-{how}"
                 found.append(
                     pytest.param(kind, shape, dims, id=name, marks=() if quick else pytest.mark.slow)
