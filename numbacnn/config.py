@@ -44,7 +44,8 @@ _PRECISIONS = ("default", "tf32", "exact")
 _precision_here: ContextVar[str | None] = ContextVar("numbacnn_precision", default=None)
 
 
-def _precision(value: str) -> str:
+def checked_precision(value: str) -> str:
+    """The value, or ArgumentError where it names no precision."""
     if value not in _PRECISIONS:
         expected = 'precision "default", "tf32" or "exact"'
         raise ArgumentError(message("config", expected, repr(value), "choose one of these"))
@@ -89,7 +90,7 @@ class Config:
 
     @precision.setter
     def precision(self, value: str) -> None:
-        self._precision: str = _precision(value)
+        self._precision: str = checked_precision(value)
 
     @contextmanager
     def precision_as(self, value: str) -> Iterator[None]:
@@ -102,7 +103,7 @@ class Config:
             ArgumentError: another value.
 
         """
-        token = _precision_here.set(_precision(value))
+        token = _precision_here.set(checked_precision(value))
         try:
             yield
         finally:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from numbacnn.config import checked_precision, config
 from numbacnn.errors import ArgumentError, DTypeError, NumericsError, message
 from numbacnn.layers.base import Layer, Shape, checked_input, several
 from numbacnn.parameter import Parameter
 from numbacnn.receptive import ReceptiveField, Seen
 from numbacnn.tensor import Tensor, as_tensor
+
+_Method = TypeVar("_Method", bound=Callable)
 
 
 class Container(Layer):
@@ -28,6 +32,8 @@ class Container(Layer):
         dtype: element type of inputs and parameters, from `build`.
         compute_dtype: element type of activations: that of the parameters, or the one given to `to`. Inputs
             may be of either type, and outputs are of this one.
+        precision: how the model's products are computed on a GPU, as `config.precision` says: that of the
+            process where it is None.
 
     """
 
@@ -38,6 +44,7 @@ class Container(Layer):
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
         self.compute_dtype = self.dtype
         self._device = "cpu"
+        self._precision: str | None = None
         for layer in self.layers:
             if not isinstance(layer, Layer):
                 got = f"{type(layer).__name__} {layer!r}"
@@ -102,6 +109,15 @@ class Container(Layer):
         x = as_tensor(x, name=self.path)
         kind = self.compute_dtype if x.dtype == self.compute_dtype else self.dtype
         return checked_input(self.path, x, shape, kind, self.device).astype(self.compute_dtype)
+
+    @property
+    def precision(self) -> str | None:
+        """``"default"``, ``"tf32"`` or ``"exact"``: how the model's passes run; None: the process's."""
+        return self._precision
+
+    @precision.setter
+    def precision(self, value: str | None) -> None:
+        self._precision = None if value is None else checked_precision(value)
 
     @property
     def device(self) -> str:
@@ -199,6 +215,19 @@ class Container(Layer):
                     return layer
             raise KeyError(f"{self.path} has no layer {key!r}, only {[layer.name for layer in self.layers]}")
         return self.layers[key]
+
+
+def in_precision(method: _Method) -> _Method:
+    """Run a pass of a container in its own precision, where it has one."""
+
+    @functools.wraps(method)
+    def run(self: Container, *arguments: Any, **named: Any) -> Any:
+        if self.precision is None:
+            return method(self, *arguments, **named)
+        with config.precision_as(self.precision):
+            return method(self, *arguments, **named)
+
+    return cast(_Method, run)
 
 
 def to_config(layer: Layer) -> dict[str, Any]:

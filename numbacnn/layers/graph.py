@@ -13,7 +13,7 @@ from numbacnn import functional
 from numbacnn.config import config
 from numbacnn.errors import ArgumentError, ShapeError, message
 from numbacnn.layers.base import Layer, Shape, Training, several
-from numbacnn.layers.containers import Container, from_config, require_finite, to_config
+from numbacnn.layers.containers import Container, from_config, in_precision, require_finite, to_config
 from numbacnn.layers.wiring import Names, Node, names, node_of, ordered, require_known, require_used
 from numbacnn.receptive import ReceptiveField, Seen
 from numbacnn.tensor import Tensor
@@ -39,7 +39,7 @@ class Graph(Container):
         nodes: the nodes, in the order in which they run.
         inputs: names of the inputs.
         outputs: names of the outputs.
-        metadata, dtype, compute_dtype: as in `Container`.
+        metadata, dtype, compute_dtype, precision: as in `Container`.
 
     Raises:
         ArgumentError: names that come twice, that nothing has, or that nothing uses; nodes that take each
@@ -161,6 +161,7 @@ class Graph(Container):
             raise ShapeError(message(self.path, f"{count} {expected}", str(len(each)), remedy))
         return each
 
+    @in_precision
     def forward(self, x: ArrayLike | Mapping[str, ArrayLike], training: Training = False) -> tuple[Any, Any]:
         """Run the nodes in order; see `Layer.forward`.
 
@@ -203,6 +204,7 @@ class Graph(Container):
         shape = self._require_built()
         return [shape] if len(self.inputs) == 1 else list(shape)
 
+    @in_precision
     def backward(self, dy: Any, saved: Any, input_gradient: bool = False) -> Any:
         """Run the gradients of the nodes in reverse, where something before them is to be trained.
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from numbacnn.config import config
 from numbacnn.errors import ArgumentError, ShapeError, message
 from numbacnn.layers.base import Layer, Shape, Training, several
-from numbacnn.layers.containers import Container, from_config, require_finite, to_config
+from numbacnn.layers.containers import Container, from_config, in_precision, require_finite, to_config
 from numbacnn.receptive import Seen
 from numbacnn.tensor import Tensor
 
@@ -29,7 +29,7 @@ class Sequential(Container):
 
     Attributes:
         layers: the layers, in order.
-        metadata, dtype, compute_dtype: as in `Container`.
+        metadata, dtype, compute_dtype, precision: as in `Container`.
 
     """
 
@@ -78,6 +78,7 @@ class Sequential(Container):
         self.input_shape, self.output_shape = input_shape, shape
         return shape
 
+    @in_precision
     def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
         """Run the layers in order; see `Layer.forward`.
 
@@ -106,6 +107,7 @@ class Sequential(Container):
                 require_finite(layer.path, "output", y)
         return y, (saved if training else None)
 
+    @in_precision
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = False) -> Tensor | None:
         """Run the gradients of the layers in reverse, down to the first that has something to train.
 

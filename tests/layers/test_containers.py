@@ -16,6 +16,7 @@ from numbacnn.layers import (
     Layer,
     MaxPool2D,
     ReLU,
+    Residual,
     Sequential,
     Sigmoid,
     Softmax,
@@ -24,6 +25,7 @@ from numbacnn.layers import (
 from numbacnn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from numbacnn.models import lenet5
 from numbacnn.receptive import ReceptiveField
+from numbacnn.tensor import as_tensor
 from tests.layers.check import assert_gradients, difference, values
 
 
@@ -372,3 +374,43 @@ def test_a_second_layer_class_of_a_known_name_is_refused():
     with pytest.raises(ArgumentError, match="Conv2D: expected one layer class of this name"):
         type("Conv2D", (Layer,), {"__module__": "elsewhere"})
     assert Layer.registry["Conv2D"] is Conv2D
+
+
+class Listening(Layer):
+    """Notes the precision in which its passes run."""
+
+    def __init__(self, heard, name=None):
+        super().__init__(name)
+        self.heard = heard
+
+    def build(self, input_shape, rng, dtype=np.float32):
+        self.input_shape = self.output_shape = self._begin(input_shape)
+        return self.output_shape
+
+    def forward(self, x, training=False):
+        self.heard.append(config.precision)
+        return as_tensor(x), True
+
+    def backward(self, dy, saved, input_gradient=True):
+        self.heard.append(config.precision)
+        return dy
+
+
+def test_a_models_own_precision_holds_within_it_alone():
+    heard = []
+    inner = Sequential([Listening(heard)])
+    model = Sequential([inner, Residual(Listening(heard)), Listening(heard)])
+    model.build((3,), 0)
+    x = np.ones((2, 3), np.float32)
+    model.precision, inner.precision = "exact", "tf32"
+    y, saved = model.forward(x, training=True)
+    model.backward(y, saved, input_gradient=True)
+    assert heard == ["tf32", "exact", "exact", "exact", "exact", "tf32"]
+    assert config.precision == "default"
+    heard.clear()
+    model.precision = inner.precision = None
+    with config.precision_as("tf32"):
+        model(x)
+    assert heard == ["tf32"] * 3
+    with pytest.raises(ArgumentError, match="precision"):
+        model.precision = "half"
