@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from numbacnn.dims import ConvDims, Ints, Padding, Pairs
@@ -22,9 +21,10 @@ from numbacnn.functional._checks import Operand, fresh, operands, require_shape
 from numbacnn.functional._twins import Twins
 from numbacnn.functional.pad import pad_backward, pad_forward
 from numbacnn.kernels.cpu import conv as _cpu
+from numbacnn.kernels.cpu import copy as _cpu_copy
 from numbacnn.tensor import Tensor
 
-kernels = Twins(_cpu)
+kernels, copies = Twins(_cpu), Twins(_cpu_copy)
 
 _LABELS = ("the input", "the kernel", "the bias", "the scale", "the residual")
 _FROM_FORWARD = "pass the gradient by what the forward pass returned"
@@ -197,13 +197,8 @@ def _array(tensor: Tensor) -> NDArray:
 
 def _turned(w: Any) -> Any:
     """The kernel turned around in all spatial axes."""
-    turned: Any = fresh(w.shape, w)
-    if type(w) is np.ndarray:
-        turned[...] = np.flip(w, tuple(range(w.ndim - 2)))
-    else:
-        from numbacnn.kernels.cuda.rows import reverse_rows
-
-        reverse_rows(w, math.prod(w.shape[:-2]), turned)
+    turned, taps, row = fresh(w.shape, w), math.prod(w.shape[:-2]), math.prod(w.shape[-2:])
+    copies.on(w).strided_copy(w, (taps - 1) * row, (-row, 1), (taps, row), 0, (row, 1), turned)
     return turned
 
 
