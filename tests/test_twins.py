@@ -9,6 +9,7 @@ from numbacnn.kernels import reference
 
 KERNELS = Path(__file__).parent.parent / "numbacnn" / "kernels"
 TWINS = [
+    "batch_norm",
     "conv",
     "copy",
     "dense",
