@@ -24,7 +24,7 @@ TWINS = [
     "update",
     "weighted_pool",
 ]
-CUDA_TWINS = ["lp_pool", "pad", "pool", "resample", "shuffle", "unpool", "weighted_pool"]
+CUDA_TWINS = ["batch_norm", "lp_pool", "pad", "pool", "resample", "shuffle", "unpool", "weighted_pool"]
 
 
 def signatures(path: Path) -> dict[str, list[str]]:
