@@ -13,17 +13,31 @@ TWINS = [
     "copy",
     "dense",
     "elementwise",
+    "group_norm",
+    "layer_norm",
     "lp_pool",
     "pad",
     "pool",
     "resample",
+    "response_norm",
     "shuffle",
     "softmax",
     "unpool",
     "update",
     "weighted_pool",
 ]
-CUDA_TWINS = ["lp_pool", "pad", "pool", "resample", "shuffle", "unpool", "weighted_pool"]
+CUDA_TWINS = [
+    "group_norm",
+    "layer_norm",
+    "lp_pool",
+    "pad",
+    "pool",
+    "resample",
+    "response_norm",
+    "shuffle",
+    "unpool",
+    "weighted_pool",
+]
 
 
 def signatures(path: Path) -> dict[str, list[str]]:
