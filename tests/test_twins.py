@@ -9,6 +9,7 @@ from numbacnn.kernels import reference
 
 KERNELS = Path(__file__).parent.parent / "numbacnn" / "kernels"
 TWINS = [
+    "batch_norm",
     "conv",
     "copy",
     "dense",
@@ -27,6 +28,7 @@ TWINS = [
     "weighted_pool",
 ]
 CUDA_TWINS = [
+    "batch_norm",
     "group_norm",
     "layer_norm",
     "lp_pool",

@@ -21,6 +21,7 @@ from numbacnn.functional.arrange import (
     slice_forward,
     split,
 )
+from numbacnn.functional.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
 from numbacnn.functional.conv import conv_backward_data, conv_backward_weights, conv_forward
 from numbacnn.functional.conv_transpose import (
     conv_transpose_backward_data,
@@ -89,6 +90,9 @@ __all__ = [
     "add",
     "avg_pool_backward",
     "avg_pool_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_statistics",
     "bias_backward",
     "clip_backward",
     "clip_forward",

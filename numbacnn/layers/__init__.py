@@ -2,6 +2,7 @@
 
 from numbacnn.layers.activation import Clip, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Softmax, Tanh
 from numbacnn.layers.base import Layer
+from numbacnn.layers.batch_norm import BatchNorm
 from numbacnn.layers.branches import Parallel, Residual
 from numbacnn.layers.containers import Container
 from numbacnn.layers.conv import Conv1D, Conv2D, Conv3D
@@ -62,6 +63,7 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
+    "BatchNorm",
     "Clip",
     "Concat",
     "Container",

@@ -195,11 +195,13 @@ class Container(Layer):
         return _table(self._title(total), rows)
 
     def _title(self, total: int) -> str:
-        trained = sum(p.size for p in self.parameters if p.trainable)
-        frozen = f", {total - trained:,} of them frozen" if trained != total else ""
+        learned = [p for p in self.parameters if p.learned]
+        state, still = total - sum(p.size for p in learned), sum(p.size for p in learned if p.frozen)
+        parts = [f"{n:,} of them {what}" for n, what in ((state, "statistics"), (still, "frozen")) if n]
         size = total * self.dtype.itemsize / 1024
         shape = extents(self.input_shape)
-        return f"{self.name}: input {shape}, {self.dtype}, {size:,.1f} KiB of parameters{frozen}"
+        first = f"{self.name}: input {shape}, {self.dtype}, {size:,.1f} KiB of parameters"
+        return ", ".join([first, *parts])
 
     def __len__(self) -> int:
         return len(self.layers)

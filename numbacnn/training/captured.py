@@ -147,7 +147,7 @@ class CapturedStep:
             return Tensor(self._total._array.copy())
 
     def _present(self) -> list[tuple[Any, bool]]:
-        return [(p.value._array, p.trainable) for p in self.model.parameters]
+        return [(p.value._array, p.frozen) for p in self.model.parameters]
 
     def _gradients(self) -> Tensor:
         """The gradients of all parameters; the loss."""

@@ -23,6 +23,8 @@ MASK = RNG.integers(0, 2, IMAGE).astype(np.uint8)
 SCORES, CLASSES = floats(5, 4), RNG.integers(0, 4, 5)
 CHANCES = np.full((5, 4), 0.25, np.float32)
 
+MOMENTS, OTHERS = (floats(3), np.abs(floats(3)) + 1), (floats(3), floats(3))
+
 # Operation, arrays, other arguments, options.
 CASES = [
     ("conv_forward", (floats(*IMAGE), W, floats(4)), (), CONV),
@@ -75,6 +77,9 @@ CASES = [
     ("dropout_backward", (floats(*IMAGE), MASK, 2.0), (), {}),
     ("add", (floats(*IMAGE), floats(*IMAGE)), (), {}),
     ("multiply", (floats(*IMAGE), floats(*IMAGE)), (), {}),
+    ("batch_norm_statistics", (floats(*IMAGE),), (), {}),
+    ("batch_norm_forward", (floats(*IMAGE), *MOMENTS, *OTHERS), (), {"activation": ("leaky_relu", 0.2)}),
+    ("batch_norm_backward", (floats(*IMAGE), floats(*IMAGE), *MOMENTS, *OTHERS), (), {"activation": "silu"}),
     ("permute_forward", (floats(*IMAGE),), ((0, 3, 1, 2),), {}),
     ("permute_backward", (floats(*IMAGE),), ((0, 2, 3, 1),), {}),
     ("slice_forward", (floats(*IMAGE),), ((0, 1, 0, 1), (2, 2, 3, 2), (1, 3, 2, 1)), {}),
@@ -128,6 +133,9 @@ def check(name, arrays, arguments, options):
         got = operation(*on("cuda", arrays), *arguments, **options)
     one = isinstance(expected, Tensor)
     for a, b in zip([expected] if one else expected, [got] if one else got, strict=True):
+        if a is None:
+            assert b is None
+            continue
         assert b.device == "cuda" and b.dtype == a.dtype and b.shape == a.shape
         np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=2e-5, atol=2e-6)
     return (expected if one else expected[0]).numpy()

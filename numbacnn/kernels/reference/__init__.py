@@ -5,6 +5,7 @@ integer targets and masks. Each function writes its last array arguments, comput
 element type, and validates nothing. The kernels in ``kernels/cpu`` have the same names and parameters.
 """
 
+from .batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
 from .conv import (
     conv_backward_data,
     conv_backward_weights,
@@ -70,6 +71,9 @@ __all__ = [
     "add_penalty",
     "avg_pool_backward",
     "avg_pool_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_statistics",
     "bias_backward",
     "clip_backward",
     "clip_forward",
