@@ -14,17 +14,32 @@ TWINS = [
     "copy",
     "dense",
     "elementwise",
+    "group_norm",
+    "layer_norm",
     "lp_pool",
     "pad",
     "pool",
     "resample",
+    "response_norm",
     "shuffle",
     "softmax",
     "unpool",
     "update",
     "weighted_pool",
 ]
-CUDA_TWINS = ["batch_norm", "lp_pool", "pad", "pool", "resample", "shuffle", "unpool", "weighted_pool"]
+CUDA_TWINS = [
+    "batch_norm",
+    "group_norm",
+    "layer_norm",
+    "lp_pool",
+    "pad",
+    "pool",
+    "resample",
+    "response_norm",
+    "shuffle",
+    "unpool",
+    "weighted_pool",
+]
 
 
 def signatures(path: Path) -> dict[str, list[str]]:

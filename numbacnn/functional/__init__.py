@@ -53,6 +53,8 @@ from numbacnn.functional.elementwise import (
     tanh_forward,
 )
 from numbacnn.functional.fractional_pool import fractional_max_pool_backward, fractional_max_pool_forward
+from numbacnn.functional.group_norm import group_norm_backward, group_norm_forward
+from numbacnn.functional.layer_norm import layer_norm_backward, layer_norm_forward
 from numbacnn.functional.lp_pool import lp_pool_backward, lp_pool_forward
 from numbacnn.functional.pad import pad_backward, pad_forward
 from numbacnn.functional.pool import (
@@ -62,6 +64,7 @@ from numbacnn.functional.pool import (
     max_pool_forward,
 )
 from numbacnn.functional.resample import resize_backward, resize_forward
+from numbacnn.functional.response_norm import local_response_norm_backward, local_response_norm_forward
 from numbacnn.functional.shuffle import (
     pixel_shuffle_backward,
     pixel_shuffle_forward,
@@ -115,6 +118,12 @@ __all__ = [
     "global_avg_pool_forward",
     "global_max_pool_backward",
     "global_max_pool_forward",
+    "group_norm_backward",
+    "group_norm_forward",
+    "layer_norm_backward",
+    "layer_norm_forward",
+    "local_response_norm_backward",
+    "local_response_norm_forward",
     "lp_pool_backward",
     "lp_pool_forward",
     "max_pool_backward",

@@ -91,6 +91,17 @@ CASES = [
     ("softmax_cross_entropy_forward", (SCORES, CLASSES), (), {"label_smoothing": 0.1}),
     ("softmax_cross_entropy_backward", (CHANCES, CLASSES), (), {"scale": 0.2}),
     ("softmax_cross_entropy_forward", (SCORES, CHANCES), (), {}),
+    ("group_norm_forward", (floats(*IMAGE),), (3,), {"epsilon": 0.1}),
+    ("group_norm_backward", (floats(*IMAGE), floats(*IMAGE), floats(2, 1, 2), floats(3)), (), {}),
+    ("layer_norm_forward", (floats(*IMAGE), floats(6, 3), floats(6, 3)), (), {"axes": 2}),
+    (
+        "layer_norm_backward",
+        (floats(*IMAGE), floats(*IMAGE), floats(2, 5, 2), floats(6, 3)),
+        (),
+        {"axes": 2},
+    ),
+    ("local_response_norm_forward", (floats(*IMAGE),), (), {"size": 2, "alpha": 0.5, "k": 2.0}),
+    ("local_response_norm_backward", (floats(*IMAGE), floats(*IMAGE)), (), {"size": 2, "beta": 0.6}),
     ("mean_squared_error_forward", (SCORES, CHANCES), (), {}),
     ("mean_squared_error_backward", (SCORES, CHANCES), (), {"scale": 0.2}),
 ]

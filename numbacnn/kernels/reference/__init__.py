@@ -34,6 +34,8 @@ from .elementwise import (
     tanh_backward,
     tanh_forward,
 )
+from .group_norm import group_norm_backward, group_norm_forward
+from .layer_norm import layer_norm_backward, layer_norm_forward
 from .lp_pool import lp_pool_backward, lp_pool_forward
 from .pad import pad_backward, pad_forward
 from .pool import (
@@ -44,6 +46,7 @@ from .pool import (
     max_pool_indices,
 )
 from .resample import resize_backward, resize_forward
+from .response_norm import local_response_norm_backward, local_response_norm_forward
 from .shuffle import (
     pixel_shuffle_backward,
     pixel_shuffle_forward,
@@ -84,8 +87,14 @@ __all__ = [
     "dense_forward",
     "dropout_backward",
     "dropout_forward",
+    "group_norm_backward",
+    "group_norm_forward",
+    "layer_norm_backward",
+    "layer_norm_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "local_response_norm_backward",
+    "local_response_norm_forward",
     "lp_pool_backward",
     "lp_pool_forward",
     "max_pool_backward",
