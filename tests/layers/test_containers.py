@@ -242,7 +242,7 @@ def test_what_a_backward_pass_used_is_let_go():
     y, saved = model.forward(values((2, 4)), training=True)
     model.backward(y, saved)
     assert alive == [5, 4, 3, 2, 1]
-    with pytest.raises(ArgumentError, match="net: .*used up.*before each backward pass"):
+    with pytest.raises(ArgumentError, match=r"net: .*used up.*before each backward pass"):
         model.backward(y, saved)
 
 
