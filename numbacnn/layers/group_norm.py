@@ -12,7 +12,7 @@ from numbacnn import functional, initializers
 from numbacnn.errors import ArgumentError, ShapeError, message
 from numbacnn.functional import _affine
 from numbacnn.functional._checks import number_within
-from numbacnn.initializers import Constant, Initializer
+from numbacnn.initializers import Initializer
 from numbacnn.layers.base import Layer, Shape, Training, positive
 from numbacnn.parameter import Parameter
 from numbacnn.tensor import Tensor, as_tensor
@@ -31,16 +31,15 @@ class _Affine(Layer):
         epsilon: float,
         scale: bool,
         shift: bool,
-        scale_initializer: InitializerLike | None,
-        shift_initializer: InitializerLike,
+        gamma_initializer: InitializerLike,
+        beta_initializer: InitializerLike,
         name: str | None,
     ) -> None:
         super().__init__(name)
         self.epsilon = _affine.stabiliser(self.name, epsilon)
         self.scale, self.shift = bool(scale), bool(shift)
-        given = Constant(1.0) if scale_initializer is None else scale_initializer
-        self.scale_initializer = initializers.get(given, self.name)
-        self.shift_initializer = initializers.get(shift_initializer, self.name)
+        self.gamma_initializer = initializers.get(gamma_initializer, self.name)
+        self.beta_initializer = initializers.get(beta_initializer, self.name)
         self.gamma = self.beta = None
 
     def _make(
@@ -51,17 +50,20 @@ class _Affine(Layer):
         dtype: DTypeLike,
     ) -> Shape:
         """Make the parameters; the output has the input's shape."""
+
+        def make(kind: str, initializer: Initializer) -> Parameter:
+            return self._parameter(kind, shape, initializer, rng, dtype, full_precision=True)
+
         if self.scale:
-            self.gamma = self._parameter("gamma", shape, self.scale_initializer, rng, dtype)
+            self.gamma = make("gamma", self.gamma_initializer)
         if self.shift:
-            self.beta = self._parameter("beta", shape, self.shift_initializer, rng, dtype)
+            self.beta = make("beta", self.beta_initializer)
         self.input_shape = self.output_shape = input_shape
         return input_shape
 
-    def _operands(self) -> tuple[Tensor | None, Tensor | None]:
-        """Scale and shift as operations take them."""
+    def _learned(self) -> tuple[Tensor | None, Tensor | None]:
         gamma, beta = self.gamma, self.beta
-        return None if gamma is None else gamma.operand, None if beta is None else beta.operand
+        return None if gamma is None else gamma.value, None if beta is None else beta.value
 
     def _accumulate(self, gradients: tuple[Tensor, Tensor, Tensor], input_gradient: bool) -> Tensor | None:
         dx, dgamma, dbeta = gradients
@@ -81,8 +83,8 @@ class _Affine(Layer):
             "epsilon": self.epsilon,
             "scale": self.scale,
             "shift": self.shift,
-            "scale_initializer": self.scale_initializer.config(),
-            "shift_initializer": self.shift_initializer.config(),
+            "gamma_initializer": self.gamma_initializer.config(),
+            "beta_initializer": self.beta_initializer.config(),
             "name": self.name,
         }
 
@@ -98,8 +100,8 @@ class LayerNorm(_Affine):
         epsilon: added to the variance, above 0.
         scale: whether to multiply by a learned gamma, one per element of these axes.
         shift: whether to add a learned beta, likewise.
-        scale_initializer: a name, an Initializer or its config; None for ones.
-        shift_initializer: likewise.
+        gamma_initializer: a name, an Initializer or its config.
+        beta_initializer: likewise.
         name: the layer's name.
 
     Attributes:
@@ -118,11 +120,11 @@ class LayerNorm(_Affine):
         *,
         scale: bool = True,
         shift: bool = True,
-        scale_initializer: InitializerLike | None = None,
-        shift_initializer: InitializerLike = "zeros",
+        gamma_initializer: InitializerLike = "ones",
+        beta_initializer: InitializerLike = "zeros",
         name: str | None = None,
     ) -> None:
-        super().__init__(epsilon, scale, shift, scale_initializer, shift_initializer, name)
+        super().__init__(epsilon, scale, shift, gamma_initializer, beta_initializer, name)
         self.axes = None if axes is None else positive(self.name, "axes", axes)
 
     def build(
@@ -140,12 +142,12 @@ class LayerNorm(_Affine):
         """``gamma (x - mean) / sqrt(variance + epsilon) + beta``."""
         axes, x = self.axes or len(self._require_built()), as_tensor(x, name=self.path)
         numbers: dict[str, Any] = {"axes": axes, "epsilon": self.epsilon, "name": self.path}
-        y, statistics = functional.layer_norm_forward(x, *self._operands(), **numbers)
+        y, statistics = functional.layer_norm_forward(x, *self._learned(), **numbers)
         return y, ((x, statistics) if training else None)
 
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
         """``dx = (g - mean(g) - z mean(g z)) / sqrt(variance + epsilon)``, and the parameters' gradients."""
-        axes, gamma, (x, statistics) = self.axes or len(self._require_built()), self._operands()[0], saved
+        axes, gamma, (x, statistics) = self.axes or len(self._require_built()), self._learned()[0], saved
         gradients = functional.layer_norm_backward(dy, x, statistics, gamma, axes=axes, name=self.path)
         return self._accumulate(gradients, input_gradient)
 
@@ -175,12 +177,12 @@ class _ChannelNorm(_Affine):
         """``gamma (x - mean) / sqrt(variance + epsilon) + beta``."""
         groups, x = self._groups(self._require_built()[-1]), as_tensor(x, name=self.path)
         numbers: dict[str, Any] = {"epsilon": self.epsilon, "name": self.path}
-        y, statistics = functional.group_norm_forward(x, groups, *self._operands(), **numbers)
+        y, statistics = functional.group_norm_forward(x, groups, *self._learned(), **numbers)
         return y, ((x, statistics) if training else None)
 
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
         """``dx = (g - mean(g) - z mean(g z)) / sqrt(variance + epsilon)``, and the parameters' gradients."""
-        gamma, (x, statistics) = self._operands()[0], saved
+        gamma, (x, statistics) = self._learned()[0], saved
         gradients = functional.group_norm_backward(dy, x, statistics, gamma, name=self.path)
         return self._accumulate(gradients, input_gradient)
 
@@ -195,8 +197,8 @@ class GroupNorm(_ChannelNorm):
         epsilon: added to the variance, above 0.
         scale: whether to multiply by a learned gamma per channel.
         shift: whether to add a learned beta per channel.
-        scale_initializer: a name, an Initializer or its config; None for ones.
-        shift_initializer: likewise.
+        gamma_initializer: a name, an Initializer or its config.
+        beta_initializer: likewise.
         name: the layer's name.
 
     Attributes:
@@ -215,11 +217,11 @@ class GroupNorm(_ChannelNorm):
         *,
         scale: bool = True,
         shift: bool = True,
-        scale_initializer: InitializerLike | None = None,
-        shift_initializer: InitializerLike = "zeros",
+        gamma_initializer: InitializerLike = "ones",
+        beta_initializer: InitializerLike = "zeros",
         name: str | None = None,
     ) -> None:
-        super().__init__(epsilon, scale, shift, scale_initializer, shift_initializer, name)
+        super().__init__(epsilon, scale, shift, gamma_initializer, beta_initializer, name)
         self.groups = positive(self.name, "groups", groups)
 
     def _groups(self, channels: int) -> int:
@@ -242,8 +244,8 @@ class InstanceNorm(_ChannelNorm):
         epsilon: added to the variance, above 0.
         scale: whether to multiply by a learned gamma per channel.
         shift: whether to add a learned beta per channel.
-        scale_initializer: a name, an Initializer or its config; None for ones.
-        shift_initializer: likewise.
+        gamma_initializer: a name, an Initializer or its config.
+        beta_initializer: likewise.
         name: the layer's name.
 
     Attributes:
@@ -262,11 +264,11 @@ class InstanceNorm(_ChannelNorm):
         *,
         scale: bool = False,
         shift: bool = False,
-        scale_initializer: InitializerLike | None = None,
-        shift_initializer: InitializerLike = "zeros",
+        gamma_initializer: InitializerLike = "ones",
+        beta_initializer: InitializerLike = "zeros",
         name: str | None = None,
     ) -> None:
-        super().__init__(epsilon, scale, shift, scale_initializer, shift_initializer, name)
+        super().__init__(epsilon, scale, shift, gamma_initializer, beta_initializer, name)
 
     def _groups(self, channels: int) -> int:
         return channels

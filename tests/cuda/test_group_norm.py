@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from numbacnn.kernels import reference
 from numbacnn.kernels.cuda import group_norm, layer_norm, memory, response_norm
+from numbacnn.layers import GroupNorm, LayerNorm
+from numbacnn.tensor import as_tensor
 from tests.strategies import seeds
 
 from .arrays import computed, put
@@ -130,3 +132,16 @@ def test_a_mean_far_from_0_costs_no_places_of_the_variance(kind):
     getattr(reference, f"{kind}_norm_forward")(x, None, None, 1e-5, expected, moments)
     np.testing.assert_allclose(statistics.numpy(), moments, rtol=1e-6)
     np.testing.assert_allclose(y.numpy(), expected, atol=3e-6)
+
+
+@pytest.mark.parametrize("layer", [GroupNorm(2), LayerNorm(2)], ids=["group", "layer"])
+def test_a_layer_in_sixteen_bits_keeps_its_parameters_and_their_gradients_in_float32(layer):
+    layer.build((3, 4, 6), np.random.default_rng(0))
+    x = normal(0, (2, 3, 4, 6), F32)
+    expected = layer(x).numpy()
+    half = as_tensor(x, device="cuda").astype("bfloat16")
+    y, saved = layer.to("cuda", "bfloat16").forward(half, training=True)
+    dx = layer.backward(y, saved)
+    assert y.dtype.name == dx.dtype.name == "bfloat16"
+    assert layer.gamma.grad.dtype == layer.beta.grad.dtype == np.float32
+    np.testing.assert_allclose(y.astype(np.float32).numpy(), expected, atol=5e-2)

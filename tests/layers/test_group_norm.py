@@ -76,9 +76,9 @@ def test_parameters_have_the_shape_of_what_is_normalised_alike():
 
 
 def test_initial_values_may_be_others():
-    layer = GroupNorm(1, scale_initializer={"class": "Constant", "value": 0.0}, shift_initializer="constant")
+    layer = GroupNorm(1, gamma_initializer="zeros", beta_initializer={"class": "Constant", "value": 2.0})
     layer.build((4,), np.random.default_rng(0))
-    assert (layer.gamma.value.numpy() == 0).all()
+    assert (layer.gamma.value.numpy() == 0).all() and (layer.beta.value.numpy() == 2).all()
 
 
 def test_neighbours_are_those_of_the_paper():
