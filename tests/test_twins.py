@@ -9,13 +9,18 @@ from numbacnn.kernels import reference
 
 KERNELS = Path(__file__).parent.parent / "numbacnn" / "kernels"
 TWINS = [
+    "activation",
     "conv",
     "copy",
     "dense",
     "elementwise",
+    "embedding",
+    "group_dropout",
+    "log_softmax",
     "lp_pool",
     "pad",
     "pool",
+    "prelu",
     "resample",
     "shuffle",
     "softmax",
@@ -23,7 +28,20 @@ TWINS = [
     "update",
     "weighted_pool",
 ]
-CUDA_TWINS = ["lp_pool", "pad", "pool", "resample", "shuffle", "unpool", "weighted_pool"]
+CUDA_TWINS = [
+    "activation",
+    "embedding",
+    "group_dropout",
+    "log_softmax",
+    "lp_pool",
+    "pad",
+    "pool",
+    "prelu",
+    "resample",
+    "shuffle",
+    "unpool",
+    "weighted_pool",
+]
 
 
 def signatures(path: Path) -> dict[str, list[str]]:
