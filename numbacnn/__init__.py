@@ -104,7 +104,19 @@ if TYPE_CHECKING:
     )
     from numbacnn.loss_scale import LossScale
     from numbacnn.losses import MeanSquaredError, SoftmaxCrossEntropy
-    from numbacnn.models import c3d, lenet5, unet, vgg11, vgg19
+    from numbacnn.models import (
+        c3d,
+        inception_time,
+        lenet5,
+        mobilenet_v2,
+        resnet18,
+        resnet34,
+        resnet50,
+        unet,
+        vgg11,
+        vgg19,
+        voxnet,
+    )
     from numbacnn.optimizers import SGD, Adam, AdamW, RMSprop
     from numbacnn.parameter import Parameter
     from numbacnn.regularizers import L1, L1L2, L2
@@ -215,7 +227,19 @@ _NAMES = {
         "Upsample3D",
     ),
     "numbacnn.losses": ("MeanSquaredError", "SoftmaxCrossEntropy"),
-    "numbacnn.models": ("c3d", "lenet5", "unet", "vgg11", "vgg19"),
+    "numbacnn.models": (
+        "c3d",
+        "inception_time",
+        "lenet5",
+        "mobilenet_v2",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "unet",
+        "vgg11",
+        "vgg19",
+        "voxnet",
+    ),
     "numbacnn.loss_scale": ("LossScale",),
     "numbacnn.optimizers": ("SGD", "Adam", "AdamW", "RMSprop"),
     "numbacnn.parameter": ("Parameter",),
@@ -368,16 +392,21 @@ __all__ = [
     "fit",
     "functional",
     "get_num_threads",
+    "inception_time",
     "initializers",
     "layers",
     "lenet5",
     "load",
     "losses",
     "metrics",
+    "mobilenet_v2",
     "models",
     "optimizers",
     "predict",
     "regularizers",
+    "resnet18",
+    "resnet34",
+    "resnet50",
     "save",
     "schedules",
     "set_num_threads",
@@ -386,6 +415,7 @@ __all__ = [
     "unet",
     "vgg11",
     "vgg19",
+    "voxnet",
 ]
 
 
