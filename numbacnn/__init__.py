@@ -99,7 +99,19 @@ if TYPE_CHECKING:
     from numbacnn.loss_scale import LossScale
     from numbacnn.losses import MeanSquaredError, SoftmaxCrossEntropy
     from numbacnn.models import c3d, lenet5, unet, vgg11, vgg19
-    from numbacnn.optimizers import SGD, Adam, AdamW, RMSprop
+    from numbacnn.optimizers import (
+        EMA,
+        LAMB,
+        SGD,
+        Adadelta,
+        Adagrad,
+        Adam,
+        AdamW,
+        Group,
+        Lion,
+        RAdam,
+        RMSprop,
+    )
     from numbacnn.parameter import Parameter
     from numbacnn.regularizers import L1, L1L2, L2
     from numbacnn.schedules import (
@@ -205,7 +217,19 @@ _NAMES = {
     "numbacnn.losses": ("MeanSquaredError", "SoftmaxCrossEntropy"),
     "numbacnn.models": ("c3d", "lenet5", "unet", "vgg11", "vgg19"),
     "numbacnn.loss_scale": ("LossScale",),
-    "numbacnn.optimizers": ("SGD", "Adam", "AdamW", "RMSprop"),
+    "numbacnn.optimizers": (
+        "EMA",
+        "LAMB",
+        "SGD",
+        "Adadelta",
+        "Adagrad",
+        "Adam",
+        "AdamW",
+        "Group",
+        "Lion",
+        "RAdam",
+        "RMSprop",
+    ),
     "numbacnn.parameter": ("Parameter",),
     "numbacnn.regularizers": ("L1", "L1L2", "L2"),
     "numbacnn.schedules": (
@@ -239,6 +263,10 @@ _MODULES = (
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
+    "EMA",
+    "LAMB",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
     "AdaptiveAvgPool1D",
@@ -287,12 +315,14 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPool3D",
     "Graph",
+    "Group",
     "History",
     "L1",
     "L1L2",
     "L2",
     "Layer",
     "LeakyReLU",
+    "Lion",
     "LossScale",
     "LpPool1D",
     "LpPool2D",
@@ -313,6 +343,7 @@ __all__ = [
     "PixelShuffle",
     "PixelUnshuffle",
     "PolynomialDecay",
+    "RAdam",
     "RMSprop",
     "ReLU",
     "ReLU6",
