@@ -117,7 +117,19 @@ if TYPE_CHECKING:
         vgg19,
         voxnet,
     )
-    from numbacnn.optimizers import SGD, Adam, AdamW, RMSprop
+    from numbacnn.optimizers import (
+        EMA,
+        LAMB,
+        SGD,
+        Adadelta,
+        Adagrad,
+        Adam,
+        AdamW,
+        Group,
+        Lion,
+        RAdam,
+        RMSprop,
+    )
     from numbacnn.parameter import Parameter
     from numbacnn.regularizers import L1, L1L2, L2
     from numbacnn.schedules import (
@@ -241,7 +253,19 @@ _NAMES = {
         "voxnet",
     ),
     "numbacnn.loss_scale": ("LossScale",),
-    "numbacnn.optimizers": ("SGD", "Adam", "AdamW", "RMSprop"),
+    "numbacnn.optimizers": (
+        "EMA",
+        "LAMB",
+        "SGD",
+        "Adadelta",
+        "Adagrad",
+        "Adam",
+        "AdamW",
+        "Group",
+        "Lion",
+        "RAdam",
+        "RMSprop",
+    ),
     "numbacnn.parameter": ("Parameter",),
     "numbacnn.regularizers": ("L1", "L1L2", "L2"),
     "numbacnn.schedules": (
@@ -275,6 +299,8 @@ _MODULES = (
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
     "AdaptiveAvgPool1D",
@@ -311,6 +337,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryError",
     "Dropout",
+    "EMA",
     "ExponentialDecay",
     "FileFormatError",
     "Flatten",
@@ -324,16 +351,19 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPool3D",
     "Graph",
+    "Group",
     "GroupNorm",
-    "InstanceNorm",
     "History",
     "IndexRangeError",
+    "InstanceNorm",
     "L1",
     "L1L2",
     "L2",
+    "LAMB",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
+    "Lion",
     "LocalResponseNorm",
     "LossScale",
     "LpPool1D",
@@ -355,6 +385,7 @@ __all__ = [
     "PixelShuffle",
     "PixelUnshuffle",
     "PolynomialDecay",
+    "RAdam",
     "RMSprop",
     "ReLU",
     "ReLU6",

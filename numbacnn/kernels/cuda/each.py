@@ -85,6 +85,9 @@ def result(a, b, p, q):
     if OP in ("copy", "scaled"):
         return a * p if OP == "scaled" else a
     return curve(a, b, p, q)
+    if OP == "approach":
+        return b + p * (a - b)
+    return a * p if OP == "scaled" else a
 
 
 @kernel("x y out p:real q:real n:i64", threads=THREADS)

@@ -80,13 +80,12 @@ from .softmax import (
     softmax_forward,
 )
 from .unpool import max_unpool_backward, max_unpool_forward
-from .update import adam_update, add_penalty, penalty_value, rmsprop_update, sgd_update
+from .update import average_step, optimizer_step, penalty_value, square_sum
 from .weighted_pool import weighted_pool_backward, weighted_pool_forward
 
 __all__ = [
-    "adam_update",
     "add",
-    "add_penalty",
+    "average_step",
     "avg_pool_backward",
     "avg_pool_forward",
     "batch_norm_backward",
@@ -139,6 +138,7 @@ __all__ = [
     "mish_backward",
     "mish_forward",
     "multiply",
+    "optimizer_step",
     "pad_backward",
     "pad_forward",
     "penalty_value",
@@ -152,8 +152,6 @@ __all__ = [
     "relu_forward",
     "resize_backward",
     "resize_forward",
-    "rmsprop_update",
-    "sgd_update",
     "sigmoid_backward",
     "sigmoid_forward",
     "silu_backward",
@@ -164,6 +162,7 @@ __all__ = [
     "softmax_forward",
     "softplus_backward",
     "softplus_forward",
+    "square_sum",
     "strided_copy",
     "tanh_backward",
     "tanh_forward",
