@@ -80,14 +80,11 @@ def result(a, b, p, q):
         return p * (a - b)
     if OP in ("by the scale", "by the inverse"):
         return a * b
-    if OP == "penalty":
-        return b + ((p if a > real(0) else real(0)) - (p if a < real(0) else real(0)) + q * a)
+    if OP == "approach":
+        return b + p * (a - b)
     if OP in ("copy", "scaled"):
         return a * p if OP == "scaled" else a
     return curve(a, b, p, q)
-    if OP == "approach":
-        return b + p * (a - b)
-    return a * p if OP == "scaled" else a
 
 
 @kernel("x y out p:real q:real n:i64", threads=THREADS)
