@@ -32,6 +32,7 @@ from numbacnn.layers.global_pool import (
     GlobalMaxPool3D,
 )
 from numbacnn.layers.graph import Graph
+from numbacnn.layers.group_norm import GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from numbacnn.layers.merge import Add, Concat, Multiply, Split
 from numbacnn.layers.pool import (
     AvgPool1D,
@@ -89,8 +90,12 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPool3D",
     "Graph",
+    "GroupNorm",
+    "InstanceNorm",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
+    "LocalResponseNorm",
     "LpPool1D",
     "LpPool2D",
     "LpPool3D",
