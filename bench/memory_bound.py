@@ -20,6 +20,7 @@ from numbacnn.dims import PoolDims
 from numbacnn.kernels import reference
 from numbacnn.kernels.cpu import elementwise, lp_pool, pool, softmax, unpool, update, weighted_pool
 from numbacnn.pool_dims import PoolGeometry, WindowDims
+from numbacnn.update_rules import Numbers
 
 ALLOWED = 1e-5  # of the largest output
 CHANNELS = 64
@@ -121,9 +122,11 @@ def _cases(megabytes: float) -> Iterator[Case]:
         (2,),
     )
     w, g, m, v = (a.reshape(-1) for a in (x.copy(), y, z.copy(), np.abs(z)))
-    yield Case("sgd_update", update.sgd_update, (w, g, m, 1e-3, 0.9, False), (0, 2))
-    yield Case("rmsprop_update", update.rmsprop_update, (w, g, v, 1e-3, 0.9, 1e-7), (0, 2))
-    yield Case("adam_update", update.adam_update, (w, g, m, v, 1e-3, 0.9, 0.999, 1e-7, 0.0, 9), (0, 2, 3))
+    told = Numbers(1e-3, 9.0, beta1=0.9, beta2=0.999, eps=1e-7)
+    for rule, states in (("sgd", [m]), ("rmsprop", [v]), ("adam", [m, v])):
+        args = (rule, w, g, *[*states, None, None][:3], None, told)
+        outputs = (1, *range(3, 3 + len(states)))
+        yield Case(f"optimizer_step {rule}", update.optimizer_step, args, outputs)
 
 
 def _check(case: Case) -> None:

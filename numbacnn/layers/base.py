@@ -137,7 +137,7 @@ class Layer:
 
         Args:
             dy: gradient of the output ``(N, *output_shape)``.
-            saved: what `forward` returned in training.
+            saved: what `forward` returned in training; containers use it up.
             input_gradient: False where nothing below the layer is to be trained.
 
         Returns:

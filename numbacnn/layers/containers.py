@@ -96,11 +96,12 @@ class Container(Layer):
         for layer in self.layers:
             layer.reset()
 
-    def _require_saved(self, saved: Any) -> None:
-        """ArgumentError where a forward pass did not train."""
-        if saved is None:
-            remedy = "call forward(x, training=True) before it"
-            raise ArgumentError(message(self.path, "what a training forward returned", "None", remedy))
+    def _require_saved(self, saved: Any, parts: int) -> None:
+        """ArgumentError where a forward pass did not train, or its parts were used before."""
+        if saved is None or len(saved) != parts:
+            got = "None" if saved is None else "what another backward pass used up"
+            remedy = "call forward(x, training=True) before each backward pass"
+            raise ArgumentError(message(self.path, "what a training forward returned", got, remedy))
 
     def _checked(self, x: ArrayLike, shape: Shape) -> Tensor:
         """The tensor where the model is, in the type that it computes in."""

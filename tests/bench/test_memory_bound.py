@@ -29,4 +29,4 @@ def test_traffic_counts_what_is_updated_twice():
     cases = {case.name: case for case in memory_bound._cases(0.1)}
     size = cases["add"].args[0].nbytes
     assert cases["add"].traffic == 3 * size
-    assert cases["sgd_update"].traffic == 5 * size
+    assert cases["optimizer_step sgd"].traffic == 5 * size

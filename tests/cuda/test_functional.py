@@ -19,6 +19,7 @@ CONV = {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "dilation": (1, 2)}
 W, DY = floats(2, 3, 3, 4), floats(2, 3, 5, 4)
 POOL = {"stride": 2, "padding": 1}
 TWO, TURNED = {"stride": 2}, floats(3, 2, 5, 3)
+WORDS = RNG.integers(0, 6, (3, 4))
 MASK = RNG.integers(0, 2, IMAGE).astype(np.uint8)
 SCORES, CLASSES = floats(5, 4), RNG.integers(0, 4, 5)
 CHANCES = np.full((5, 4), 0.25, np.float32)
@@ -80,6 +81,26 @@ CASES = [
     ("batch_norm_statistics", (floats(*IMAGE),), (), {}),
     ("batch_norm_forward", (floats(*IMAGE), *MOMENTS, *OTHERS), (), {"activation": ("leaky_relu", 0.2)}),
     ("batch_norm_backward", (floats(*IMAGE), floats(*IMAGE), *MOMENTS, *OTHERS), (), {"activation": "silu"}),
+    ("elu_forward", (floats(*IMAGE),), (), {"alpha": 0.7}),
+    ("elu_backward", (floats(*IMAGE), floats(*IMAGE)), (), {"alpha": 0.7}),
+    ("selu_forward", (floats(*IMAGE),), (), {}),
+    ("selu_backward", (floats(*IMAGE), floats(*IMAGE)), (), {}),
+    ("gelu_forward", (floats(*IMAGE),), (), {}),
+    ("gelu_backward", (floats(*IMAGE), floats(*IMAGE)), (), {"approximate": True}),
+    ("hardsigmoid_forward", (4 * floats(*IMAGE),), (), {}),
+    ("hardsigmoid_backward", (floats(*IMAGE), floats(*IMAGE)), (), {}),
+    ("hardswish_forward", (4 * floats(*IMAGE),), (), {}),
+    ("hardswish_backward", (floats(*IMAGE), 4 * floats(*IMAGE)), (), {}),
+    ("mish_forward", (floats(*IMAGE),), (), {}),
+    ("mish_backward", (floats(*IMAGE), floats(*IMAGE)), (), {}),
+    ("softplus_forward", (floats(*IMAGE),), (), {"beta": 1.5}),
+    ("softplus_backward", (floats(*IMAGE), MASK + np.float32(0.5)), (), {"beta": 1.5}),
+    ("prelu_forward", (floats(*IMAGE), floats(3)), (), {}),
+    ("prelu_backward", (floats(*IMAGE), floats(*IMAGE), floats(1)), (), {}),
+    ("embedding_forward", (WORDS, floats(6, 5)), (), {"padding_index": 2}),
+    ("embedding_backward", (floats(3, 4, 5), WORDS), (6,), {}),
+    ("group_dropout_forward", (floats(*IMAGE), MASK[:, 0, 0], 2.0), (), {}),
+    ("group_dropout_backward", (floats(*IMAGE), MASK[:, 0, 0, 0], 2.0), (), {}),
     ("permute_forward", (floats(*IMAGE),), ((0, 3, 1, 2),), {}),
     ("permute_backward", (floats(*IMAGE),), ((0, 2, 3, 1),), {}),
     ("slice_forward", (floats(*IMAGE),), ((0, 1, 0, 1), (2, 2, 3, 2), (1, 3, 2, 1)), {}),
@@ -88,6 +109,8 @@ CASES = [
     ("bias_backward", (floats(*IMAGE),), (), {}),
     ("softmax_forward", (SCORES,), (), {}),
     ("softmax_backward", (SCORES, CHANCES), (), {}),
+    ("log_softmax_forward", (SCORES,), (), {}),
+    ("log_softmax_backward", (SCORES, np.log(CHANCES)), (), {}),
     ("softmax_cross_entropy_forward", (SCORES, CLASSES), (), {"label_smoothing": 0.1}),
     ("softmax_cross_entropy_backward", (CHANCES, CLASSES), (), {"scale": 0.2}),
     ("softmax_cross_entropy_forward", (SCORES, CHANCES), (), {}),
