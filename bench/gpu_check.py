@@ -283,6 +283,32 @@ def elementwise_cases(small: bool) -> Iterator[Case]:
     yield Case("softmax", "mean_squared_error_backward", "", (x, y, 0.5, out), PLAIN, False, 2)
 
 
+def norm_cases(small: bool) -> Iterator[Case]:
+    a = Drawn()
+    shapes = [(2, 5, 4, 6)] if small else [(2, 31, 33, 24), (3, 17, 19, 7), (2, 9, 9, 512), (1, 65, 1040)]
+    for shape in shapes:
+        x, dy, y, dx, c = a(*shape) + 0.5, a(*shape), a.out(*shape), a.out(*shape), shape[-1]
+        gamma, beta, slopes = a(c), a(c), (a.out(c), a.out(c))
+        for groups in {1, 2 if c % 2 == 0 else c, c}:
+            label, moments = f"{shape} in {groups}", np.abs(a(shape[0], groups, 2))
+            forward = (x, gamma, beta, 1e-3, y, a.out(*moments.shape))
+            yield Case("group_norm", "group_norm_forward", label, forward, PLAIN, False, 2)
+            backward = (x, moments, gamma, dy, dx, *slopes)
+            yield Case("group_norm", "group_norm_backward", label, backward, PLAIN, False, 8)
+        for lead in range(1, len(shape)):
+            inner, label, moments = shape[lead:], f"{shape} from {lead}", np.abs(a(*shape[:lead], 2))
+            gamma, beta, outs = a(*inner), a(*inner), (a.out(*inner), a.out(*inner))
+            forward = (x, gamma, beta, 1e-3, y, a.out(*moments.shape))
+            yield Case("layer_norm", "layer_norm_forward", label, forward, PLAIN, False, 2)
+            backward = (x, moments, gamma, dy, dx, *outs)
+            yield Case("layer_norm", "layer_norm_backward", label, backward, PLAIN, False, 8)
+        for size, exponent in ((5, 0.75), (4, 0.5), (3, 1.0), (9, 0.6)):
+            numbers, label = (size, 0.5, exponent, 2.0), f"{shape} {size} {exponent}"
+            file, name = "response_norm", "local_response_norm"
+            yield Case(file, f"{name}_forward", label, (x, *numbers, y), PLAIN, False, 4)
+            yield Case(file, f"{name}_backward", label, (x, dy, *numbers, dx), PLAIN, False, 4)
+
+
 def update_cases(small: bool) -> Iterator[Case]:
     a, size = Drawn(), 131 if small else 1_000_003
     w, g, m, v, most = a(size), a(size), a(size), np.abs(a(size)), np.abs(a(size))
@@ -308,5 +334,6 @@ SECTIONS: dict[str, Callable[[bool], Iterator[Case]]] = {
     "pool": pool_cases,
     "gather": gather_cases,
     "elementwise": elementwise_cases,
+    "norm": norm_cases,
     "update": update_cases,
 }

@@ -18,7 +18,18 @@ from bench.report import Table, geomean, milliseconds, write_json
 from bench.timing import environment, interleave, keep_freed_pages, set_threads
 from numbacnn.dims import PoolDims
 from numbacnn.kernels import reference
-from numbacnn.kernels.cpu import elementwise, lp_pool, pool, softmax, unpool, update, weighted_pool
+from numbacnn.kernels.cpu import (
+    elementwise,
+    group_norm,
+    layer_norm,
+    lp_pool,
+    pool,
+    response_norm,
+    softmax,
+    unpool,
+    update,
+    weighted_pool,
+)
 from numbacnn.pool_dims import PoolGeometry, WindowDims
 from numbacnn.update_rules import Numbers
 
@@ -93,6 +104,25 @@ def _pool_cases(megabytes: float, array: Arrays) -> Iterator[Case]:
         yield Case(f"max_unpool_backward {label}", unpool.max_unpool_backward, (x, indices, dy.copy()), (2,))
 
 
+def _norm_cases(x: np.ndarray, dy: np.ndarray, y: np.ndarray) -> Iterator[Case]:
+    """Normalisations of single examples: of 32 groups of channels, of pixels' channels, of neighbours."""
+    n, c = len(x), x.shape[-1]
+    gamma, beta, slopes = np.ones(c, np.float32), np.zeros(c, np.float32), np.empty((2, c), np.float32)
+    for name, file, kept in (
+        ("group_norm", group_norm, (n, 32, 2)),
+        ("layer_norm", layer_norm, (*x.shape[:-1], 2)),
+    ):
+        forward, backward = (getattr(file, f"{name}_{way}") for way in ("forward", "backward"))
+        statistics = np.empty(kept, np.float32)
+        forward(x, gamma, beta, 1e-5, y, statistics)
+        yield Case(f"{name}_forward", forward, (x, gamma, beta, 1e-5, y, statistics.copy()), (4, 5))
+        yield Case(f"{name}_backward", backward, (x, statistics, gamma, dy, y, *slopes), (4, 5, 6))
+    numbers = 5, 1e-4, 0.75, 2.0
+    forward, backward = response_norm.local_response_norm_forward, response_norm.local_response_norm_backward
+    yield Case("local_response_norm_forward", forward, (x, *numbers, y), (5,))
+    yield Case("local_response_norm_backward", backward, (x, dy, *numbers, y), (6,))
+
+
 def _cases(megabytes: float) -> Iterator[Case]:
     rng = np.random.default_rng(0)
 
@@ -113,6 +143,7 @@ def _cases(megabytes: float) -> Iterator[Case]:
     yield Case("dropout_forward", elementwise.dropout_forward, (x, mask, 1.25, z), (3,))
     yield Case("add", elementwise.add, (x, y, z), (2,))
     yield Case("bias_backward", elementwise.bias_backward, (x, array(CHANNELS)), (1,))
+    yield from _norm_cases(x, y, z)
     rows = x.reshape(-1, 1024)[: x.size // 1024]
     yield Case("softmax_forward", softmax.softmax_forward, (rows, z.reshape(rows.shape)), (1,))
     yield Case(
