@@ -11,6 +11,8 @@ from .._jit import cache_dir
 from ..data import Augment
 from ..functional import add
 from ..layers import (
+    ELU,
+    GELU,
     AdaptiveMaxPool2D,
     AvgPool2D,
     Conv2D,
@@ -18,17 +20,23 @@ from ..layers import (
     Dense,
     DepthwiseConv2D,
     Dropout,
+    Embedding,
     Flatten,
     GaussianPool2D,
     GlobalAvgPool2D,
+    Hardsigmoid,
+    Hardswish,
     LeakyReLU,
+    LogSoftmax,
     LpPool2D,
     MaxPool2D,
+    Mish,
     Multiply,
     Pad,
     Parallel,
     PixelShuffle,
     PixelUnshuffle,
+    PReLU,
     ReLU,
     ReLU6,
     Residual,
@@ -36,6 +44,8 @@ from ..layers import (
     Sigmoid,
     SiLU,
     Softmax,
+    Softplus,
+    SpatialDropout,
     Split,
     Tanh,
     Upsample2D,
@@ -94,6 +104,12 @@ def _rest() -> Sequential:
     )
 
 
+def _curves() -> Sequential:
+    """Return a network of the other activations, and of dropout of channels."""
+    curves = [ELU(), GELU(), GELU(approximate=True), Hardsigmoid(), Hardswish(), Mish(), Softplus(), PReLU()]
+    return Sequential([Flatten(), Dense(8), *curves, SpatialDropout(0.1), LogSoftmax(), Dense(10)])
+
+
 def compile_kernels(dtype: str) -> None:
     """Run every layer's kernels on arrays of a dtype: kernels are compiled per dtype, not per size."""
     rng = np.random.default_rng(0)
@@ -112,6 +128,10 @@ def compile_kernels(dtype: str) -> None:
     fit(probabilities, x, values, loss=MeanSquaredError(), epochs=1, verbose=False)
     predict(probabilities, x)
     fit(_rest(), x, classes, epochs=1, batch_size=20, verbose=False)
+    fit(_curves(), x, classes, epochs=1, batch_size=20, verbose=False)
+    words = Sequential([Embedding(10, 4), Flatten(), Dense(10)])
+    words.build((3,), rng, dtype)
+    fit(words, rng.integers(0, 10, (24, 3)), classes, epochs=1, verbose=False)
 
 
 def warmup(arguments: argparse.Namespace) -> int:
