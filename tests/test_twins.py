@@ -9,21 +9,47 @@ from numbacnn.kernels import reference
 
 KERNELS = Path(__file__).parent.parent / "numbacnn" / "kernels"
 TWINS = [
+    "activation",
+    "batch_norm",
     "conv",
     "copy",
     "dense",
     "elementwise",
+    "embedding",
+    "group_dropout",
+    "group_norm",
+    "layer_norm",
+    "log_softmax",
     "lp_pool",
     "pad",
     "pool",
+    "prelu",
     "resample",
+    "response_norm",
     "shuffle",
     "softmax",
     "unpool",
     "update",
     "weighted_pool",
 ]
-CUDA_TWINS = ["lp_pool", "pad", "pool", "resample", "shuffle", "unpool", "weighted_pool"]
+CUDA_TWINS = [
+    "activation",
+    "batch_norm",
+    "embedding",
+    "group_dropout",
+    "group_norm",
+    "layer_norm",
+    "log_softmax",
+    "lp_pool",
+    "pad",
+    "pool",
+    "prelu",
+    "resample",
+    "response_norm",
+    "shuffle",
+    "unpool",
+    "weighted_pool",
+]
 
 
 def signatures(path: Path) -> dict[str, list[str]]:

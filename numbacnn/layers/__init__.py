@@ -2,6 +2,7 @@
 
 from numbacnn.layers.activation import Clip, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Softmax, Tanh
 from numbacnn.layers.base import Layer
+from numbacnn.layers.batch_norm import BatchNorm
 from numbacnn.layers.branches import Parallel, Residual
 from numbacnn.layers.containers import Container
 from numbacnn.layers.conv import Conv1D, Conv2D, Conv3D
@@ -31,6 +32,7 @@ from numbacnn.layers.global_pool import (
     GlobalMaxPool3D,
 )
 from numbacnn.layers.graph import Graph
+from numbacnn.layers.group_norm import GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from numbacnn.layers.merge import Add, Concat, Multiply, Split
 from numbacnn.layers.pool import (
     AvgPool1D,
@@ -61,6 +63,7 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
+    "BatchNorm",
     "Clip",
     "Concat",
     "Container",
@@ -87,8 +90,12 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPool3D",
     "Graph",
+    "GroupNorm",
+    "InstanceNorm",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
+    "LocalResponseNorm",
     "LpPool1D",
     "LpPool2D",
     "LpPool3D",

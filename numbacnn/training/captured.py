@@ -125,14 +125,14 @@ class CapturedStep:
             return Tensor(self._total._array.copy())
 
     def _present(self) -> list[tuple[Any, bool]]:
-        return [(p.value._array, p.trainable) for p in self.model.parameters]
+        return [(p.value._array, p.frozen) for p in self.model.parameters]
 
     def _gradients(self) -> Tensor:
         """The gradients of all parameters; the loss."""
+        self.model.zero_grad()
         prediction, saved = self.model.forward(self._x, training=True)
         value, gradient = self.loss.value_and_gradient(prediction, self._y)
         penalty = penalty_value(self.model.parameters)
-        self.model.zero_grad()
         self.model.backward(gradient if self.scale is None else self.scale.up(gradient), saved)
         return add(value, penalty) if isinstance(penalty, Tensor) else value
 

@@ -178,10 +178,10 @@ def _step(
 
     Its buffers are free for the next one when it returns.
     """
+    model.zero_grad()  # first: the last step's gradients need not lie beside the activations
     prediction, saved = model.forward(x, training=rng)
     value, gradient = loss.value_and_gradient(prediction, y)
     penalty = penalty_value(model.parameters)  # its gradient is the optimizer's to add
-    model.zero_grad()
     model.backward(gradient if scale is None else scale.up(gradient), saved)
     if scale is None:
         optimizer.step(model.parameters)

@@ -5,6 +5,21 @@ integer targets and masks. Each function writes its last array arguments, comput
 element type, and validates nothing. The kernels in ``kernels/cpu`` have the same names and parameters.
 """
 
+from .activation import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    hardsigmoid_backward,
+    hardsigmoid_forward,
+    hardswish_backward,
+    hardswish_forward,
+    mish_backward,
+    mish_forward,
+    softplus_backward,
+    softplus_forward,
+)
+from .batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
 from .conv import (
     conv_backward_data,
     conv_backward_weights,
@@ -33,6 +48,11 @@ from .elementwise import (
     tanh_backward,
     tanh_forward,
 )
+from .embedding import embedding_backward, embedding_forward
+from .group_dropout import group_dropout_backward, group_dropout_forward
+from .group_norm import group_norm_backward, group_norm_forward
+from .layer_norm import layer_norm_backward, layer_norm_forward
+from .log_softmax import log_softmax_backward, log_softmax_forward
 from .lp_pool import lp_pool_backward, lp_pool_forward
 from .pad import pad_backward, pad_forward
 from .pool import (
@@ -42,7 +62,9 @@ from .pool import (
     max_pool_forward,
     max_pool_indices,
 )
+from .prelu import prelu_backward, prelu_forward
 from .resample import resize_backward, resize_forward
+from .response_norm import local_response_norm_backward, local_response_norm_forward
 from .shuffle import (
     pixel_shuffle_backward,
     pixel_shuffle_forward,
@@ -66,6 +88,9 @@ __all__ = [
     "average_step",
     "avg_pool_backward",
     "avg_pool_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_statistics",
     "bias_backward",
     "clip_backward",
     "clip_forward",
@@ -79,8 +104,28 @@ __all__ = [
     "dense_forward",
     "dropout_backward",
     "dropout_forward",
+    "elu_backward",
+    "elu_forward",
+    "embedding_backward",
+    "embedding_forward",
+    "gelu_backward",
+    "gelu_forward",
+    "group_dropout_backward",
+    "group_dropout_forward",
+    "group_norm_backward",
+    "group_norm_forward",
+    "hardsigmoid_backward",
+    "hardsigmoid_forward",
+    "hardswish_backward",
+    "hardswish_forward",
+    "layer_norm_backward",
+    "layer_norm_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "local_response_norm_backward",
+    "local_response_norm_forward",
+    "log_softmax_backward",
+    "log_softmax_forward",
     "lp_pool_backward",
     "lp_pool_forward",
     "max_pool_backward",
@@ -90,6 +135,8 @@ __all__ = [
     "max_unpool_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
+    "mish_backward",
+    "mish_forward",
     "multiply",
     "optimizer_step",
     "pad_backward",
@@ -99,6 +146,8 @@ __all__ = [
     "pixel_shuffle_forward",
     "pixel_unshuffle_backward",
     "pixel_unshuffle_forward",
+    "prelu_backward",
+    "prelu_forward",
     "relu_backward",
     "relu_forward",
     "resize_backward",
@@ -111,6 +160,8 @@ __all__ = [
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softmax_forward",
+    "softplus_backward",
+    "softplus_forward",
     "square_sum",
     "strided_copy",
     "tanh_backward",
