@@ -12,18 +12,33 @@ TWINS = [
     "conv",
     "copy",
     "dense",
+    "dice",
     "elementwise",
     "lp_pool",
     "pad",
+    "pointwise",
     "pool",
     "resample",
     "shuffle",
+    "similarity",
     "softmax",
     "unpool",
     "update",
     "weighted_pool",
 ]
-CUDA_TWINS = ["lp_pool", "pad", "pool", "resample", "shuffle", "unpool", "weighted_pool"]
+CUDA_TWINS = [
+    "dice",
+    "lp_pool",
+    "pad",
+    "pointwise",
+    "pool",
+    "resample",
+    "shuffle",
+    "similarity",
+    "softmax",
+    "unpool",
+    "weighted_pool",
+]
 
 
 def signatures(path: Path) -> dict[str, list[str]]:

@@ -32,6 +32,7 @@ from numbacnn.functional.dense import (
     dense_backward_weights,
     dense_forward,
 )
+from numbacnn.functional.dice import dice_backward, dice_forward
 from numbacnn.functional.elementwise import (
     add,
     bias_backward,
@@ -54,6 +55,20 @@ from numbacnn.functional.elementwise import (
 from numbacnn.functional.fractional_pool import fractional_max_pool_backward, fractional_max_pool_forward
 from numbacnn.functional.lp_pool import lp_pool_backward, lp_pool_forward
 from numbacnn.functional.pad import pad_backward, pad_forward
+from numbacnn.functional.pointwise import (
+    binary_cross_entropy_backward,
+    binary_cross_entropy_forward,
+    focal_backward,
+    focal_forward,
+    huber_backward,
+    huber_forward,
+    kl_divergence_backward,
+    kl_divergence_forward,
+    mean_absolute_error_backward,
+    mean_absolute_error_forward,
+    mean_squared_error_backward,
+    mean_squared_error_forward,
+)
 from numbacnn.functional.pool import (
     avg_pool_backward,
     avg_pool_forward,
@@ -67,13 +82,20 @@ from numbacnn.functional.shuffle import (
     pixel_unshuffle_backward,
     pixel_unshuffle_forward,
 )
+from numbacnn.functional.similarity import (
+    cosine_embedding_backward,
+    cosine_embedding_forward,
+    triplet_backward,
+    triplet_forward,
+)
 from numbacnn.functional.softmax import (
-    mean_squared_error_backward,
-    mean_squared_error_forward,
+    focal_cross_entropy_backward,
+    focal_cross_entropy_forward,
     softmax_backward,
     softmax_cross_entropy_backward,
     softmax_cross_entropy_forward,
     softmax_forward,
+    target_weights,
 )
 from numbacnn.functional.unpool import max_unpool_backward, max_unpool_forward
 from numbacnn.functional.weighted_pool import gaussian_pool_backward, gaussian_pool_forward
@@ -87,6 +109,8 @@ __all__ = [
     "avg_pool_backward",
     "avg_pool_forward",
     "bias_backward",
+    "binary_cross_entropy_backward",
+    "binary_cross_entropy_forward",
     "clip_backward",
     "clip_forward",
     "concat",
@@ -96,13 +120,21 @@ __all__ = [
     "conv_transpose_backward_data",
     "conv_transpose_backward_weights",
     "conv_transpose_forward",
+    "cosine_embedding_backward",
+    "cosine_embedding_forward",
     "dense_backward_data",
     "dense_backward_weights",
     "dense_forward",
+    "dice_backward",
+    "dice_forward",
     "dropout_backward",
     "dropout_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "focal_backward",
+    "focal_cross_entropy_backward",
+    "focal_cross_entropy_forward",
+    "focal_forward",
     "fractional_max_pool_backward",
     "fractional_max_pool_forward",
     "gaussian_pool_backward",
@@ -111,12 +143,18 @@ __all__ = [
     "global_avg_pool_forward",
     "global_max_pool_backward",
     "global_max_pool_forward",
+    "huber_backward",
+    "huber_forward",
+    "kl_divergence_backward",
+    "kl_divergence_forward",
     "lp_pool_backward",
     "lp_pool_forward",
     "max_pool_backward",
     "max_pool_forward",
     "max_unpool_backward",
     "max_unpool_forward",
+    "mean_absolute_error_backward",
+    "mean_absolute_error_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
     "multiply",
@@ -145,4 +183,7 @@ __all__ = [
     "split",
     "tanh_backward",
     "tanh_forward",
+    "target_weights",
+    "triplet_backward",
+    "triplet_forward",
 ]

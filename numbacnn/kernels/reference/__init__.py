@@ -14,6 +14,7 @@ from .conv import (
 )
 from .copy import strided_copy
 from .dense import dense_backward_data, dense_backward_weights, dense_forward
+from .dice import dice_backward, dice_forward
 from .elementwise import (
     add,
     bias_backward,
@@ -35,6 +36,20 @@ from .elementwise import (
 )
 from .lp_pool import lp_pool_backward, lp_pool_forward
 from .pad import pad_backward, pad_forward
+from .pointwise import (
+    binary_cross_entropy_backward,
+    binary_cross_entropy_forward,
+    focal_backward,
+    focal_forward,
+    huber_backward,
+    huber_forward,
+    kl_divergence_backward,
+    kl_divergence_forward,
+    mean_absolute_error_backward,
+    mean_absolute_error_forward,
+    mean_squared_error_backward,
+    mean_squared_error_forward,
+)
 from .pool import (
     avg_pool_backward,
     avg_pool_forward,
@@ -49,13 +64,20 @@ from .shuffle import (
     pixel_unshuffle_backward,
     pixel_unshuffle_forward,
 )
+from .similarity import (
+    cosine_embedding_backward,
+    cosine_embedding_forward,
+    triplet_backward,
+    triplet_forward,
+)
 from .softmax import (
-    mean_squared_error_backward,
-    mean_squared_error_forward,
+    focal_cross_entropy_backward,
+    focal_cross_entropy_forward,
     softmax_backward,
     softmax_cross_entropy_backward,
     softmax_cross_entropy_forward,
     softmax_forward,
+    target_weights,
 )
 from .unpool import max_unpool_backward, max_unpool_forward
 from .update import adam_update, add_penalty, penalty_value, rmsprop_update, sgd_update
@@ -70,16 +92,30 @@ __all__ = [
     "bias_backward",
     "clip_backward",
     "clip_forward",
+    "binary_cross_entropy_backward",
+    "binary_cross_entropy_forward",
     "conv_backward_data",
     "conv_backward_weights",
     "conv_forward",
     "conv_forward_fused",
     "conv_transpose_forward",
+    "cosine_embedding_backward",
+    "cosine_embedding_forward",
     "dense_backward_data",
     "dense_backward_weights",
     "dense_forward",
+    "dice_backward",
+    "dice_forward",
     "dropout_backward",
     "dropout_forward",
+    "focal_backward",
+    "focal_forward",
+    "focal_cross_entropy_backward",
+    "focal_cross_entropy_forward",
+    "huber_backward",
+    "huber_forward",
+    "kl_divergence_backward",
+    "kl_divergence_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "lp_pool_backward",
@@ -89,6 +125,8 @@ __all__ = [
     "max_pool_indices",
     "max_unpool_backward",
     "max_unpool_forward",
+    "mean_absolute_error_backward",
+    "mean_absolute_error_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
     "multiply",
@@ -116,6 +154,9 @@ __all__ = [
     "strided_copy",
     "tanh_backward",
     "tanh_forward",
+    "target_weights",
+    "triplet_backward",
+    "triplet_forward",
     "weighted_pool_backward",
     "weighted_pool_forward",
 ]
