@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from numbacnn.functional._checks import fresh, require_shape
-from numbacnn.functional.softmax import _targets
-from numbacnn.kernels.cuda import _driver, memory, metrics, random, reduce
+from numbacnn.functional._targets import targets_of
+from numbacnn.kernels.cuda import _driver, each, memory, metrics, random, reduce
+from numbacnn.kernels.cuda.weighted_mean import weighted_mean as weighted_mean_of
 from numbacnn.tensor import Tensor
 
 
@@ -33,11 +34,30 @@ def mean(x: Tensor) -> Tensor:
     return Tensor(total)
 
 
+def weighted_mean(loss: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """``sum(loss) / sum(share)`` of tensors on a GPU, and the divisor: tensors (); 0 where nothing weighs."""
+    array: Any = loss._array
+    with _driver.on(array.device):
+        value: Any = fresh((), array, loss.dtype)
+        divisor: Any = fresh((), array, loss.dtype)
+        weighted_mean_of(array, share._array, divisor, value)
+    return Tensor(value), Tensor(divisor)
+
+
+def scaled(x: Tensor, factor: float) -> Tensor:
+    """``factor x`` of a tensor on a GPU."""
+    array: Any = x._array
+    with _driver.on(array.device):
+        out = fresh(x.shape, array)
+        each.apply("scaled", array, None, out, factor)
+    return Tensor(out)
+
+
 def correct_count(prediction: Tensor, target: Tensor, count: Tensor, name: str = "accuracy") -> None:
     """Add to an int64 tensor () on a GPU the number of rows whose largest score is their target's."""
     scores: Any = prediction._array
     with _driver.on(scores.device):
-        classes: Any = _targets(name, target, scores)
+        classes: Any = targets_of(name, target, scores)
         require_shape(name, "a count", count._array, (), "pass a tensor of shape ()")
         metrics.correct_count(scores, classes, count._array)
 

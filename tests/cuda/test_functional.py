@@ -22,6 +22,10 @@ TWO, TURNED = {"stride": 2}, floats(3, 2, 5, 3)
 WORDS = RNG.integers(0, 6, (3, 4))
 MASK = RNG.integers(0, 2, IMAGE).astype(np.uint8)
 SCORES, CLASSES = floats(5, 4), RNG.integers(0, 4, 5)
+MAP = RNG.integers(0, 4, (2, 3, 2))
+WEIGHTS = RNG.uniform(0.5, 2, 4).astype(np.float32)
+SIGNS = np.array([1, -1, 1, -1, -1])
+SUMS = RNG.uniform(1, 2, (2, 2, 4)).astype(np.float32)
 CHANCES = np.full((5, 4), 0.25, np.float32)
 
 MOMENTS, OTHERS = (floats(3), np.abs(floats(3)) + 1), (floats(3), floats(3))
@@ -125,8 +129,28 @@ CASES = [
     ),
     ("local_response_norm_forward", (floats(*IMAGE),), (), {"size": 2, "alpha": 0.5, "k": 2.0}),
     ("local_response_norm_backward", (floats(*IMAGE), floats(*IMAGE)), (), {"size": 2, "beta": 0.6}),
+    ("softmax_cross_entropy_forward", (floats(2, 3, 2, 4), MAP), (), {"ignore_index": 1}),
+    ("focal_cross_entropy_forward", (SCORES, CLASSES), (), {"gamma": 1.5}),
+    ("focal_cross_entropy_backward", (CHANCES, CLASSES), (), {"ignore_index": 2}),
+    ("target_weights", (SCORES, CLASSES), (), {"ignore_index": 2}),
     ("mean_squared_error_forward", (SCORES, CHANCES), (), {}),
     ("mean_squared_error_backward", (SCORES, CHANCES), (), {"scale": 0.2}),
+    ("mean_absolute_error_forward", (SCORES, CHANCES), (), {}),
+    ("mean_absolute_error_backward", (SCORES, CHANCES), (), {"scale": 0.2}),
+    ("huber_forward", (SCORES, CHANCES), (), {"delta": 0.5}),
+    ("huber_backward", (SCORES, CHANCES), (), {"delta": 0.5}),
+    ("binary_cross_entropy_forward", (SCORES, CHANCES), (), {}),
+    ("binary_cross_entropy_backward", (SCORES, CHANCES), (), {}),
+    ("focal_forward", (SCORES, CHANCES), (), {"alpha": None}),
+    ("focal_backward", (SCORES, CHANCES), (), {}),
+    ("kl_divergence_forward", (SCORES, CHANCES), (), {}),
+    ("kl_divergence_backward", (SCORES, CHANCES), (), {"log_target": True}),
+    ("dice_forward", (floats(2, 3, 2, 4), MAP), (), {"squared": True}),
+    ("dice_backward", (floats(2, 3, 2, 4), MAP, SUMS), (), {}),
+    ("cosine_embedding_forward", (floats(5, 7), floats(5, 7), SIGNS), (), {}),
+    ("cosine_embedding_backward", (floats(5, 7), floats(5, 7), SIGNS), (), {"margin": 0.1}),
+    ("triplet_forward", (floats(5, 7), floats(5, 7), floats(5, 7)), (), {}),
+    ("triplet_backward", (floats(5, 7), floats(5, 7), floats(5, 7)), (), {"squared": True}),
 ]
 
 
@@ -179,6 +203,22 @@ def test_pooling_gives_what_it_gives_on_the_cpu(stem):
     if not stem.startswith("adaptive"):  # their windows follow from the shapes
         where = (*where, *arguments)
     check(f"{stem}_backward", given, where, options)
+
+
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_losses_take_weights_of_classes_there(way):
+    for stem, label, target in (
+        ("softmax_cross_entropy", "class_weights", CLASSES),
+        ("binary_cross_entropy", "positive_weights", CHANCES),
+    ):
+        operation = getattr(functional, f"{stem}_{way}")
+        expected = operation(CHANCES, target, **{label: WEIGHTS})
+        x, t, weights = on("cuda", (CHANCES, target, WEIGHTS))
+        got = operation(x, t, **{label: weights})
+        one, other = (r[0] if isinstance(r, tuple) else r for r in (expected, got))
+        np.testing.assert_allclose(other.numpy(), one.numpy(), rtol=2e-5, atol=2e-6)
+        with pytest.raises(DeviceError, match="weights on 'cuda'"):
+            operation(x, t, **{label: WEIGHTS})
 
 
 def test_concat_gives_what_it_gives_on_the_cpu():

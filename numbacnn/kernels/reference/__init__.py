@@ -29,6 +29,7 @@ from .conv import (
 )
 from .copy import strided_copy
 from .dense import dense_backward_data, dense_backward_weights, dense_forward
+from .dice import dice_backward, dice_forward
 from .elementwise import (
     add,
     bias_backward,
@@ -55,6 +56,20 @@ from .layer_norm import layer_norm_backward, layer_norm_forward
 from .log_softmax import log_softmax_backward, log_softmax_forward
 from .lp_pool import lp_pool_backward, lp_pool_forward
 from .pad import pad_backward, pad_forward
+from .pointwise import (
+    binary_cross_entropy_backward,
+    binary_cross_entropy_forward,
+    focal_backward,
+    focal_forward,
+    huber_backward,
+    huber_forward,
+    kl_divergence_backward,
+    kl_divergence_forward,
+    mean_absolute_error_backward,
+    mean_absolute_error_forward,
+    mean_squared_error_backward,
+    mean_squared_error_forward,
+)
 from .pool import (
     avg_pool_backward,
     avg_pool_forward,
@@ -71,13 +86,20 @@ from .shuffle import (
     pixel_unshuffle_backward,
     pixel_unshuffle_forward,
 )
+from .similarity import (
+    cosine_embedding_backward,
+    cosine_embedding_forward,
+    triplet_backward,
+    triplet_forward,
+)
 from .softmax import (
-    mean_squared_error_backward,
-    mean_squared_error_forward,
+    focal_cross_entropy_backward,
+    focal_cross_entropy_forward,
     softmax_backward,
     softmax_cross_entropy_backward,
     softmax_cross_entropy_forward,
     softmax_forward,
+    target_weights,
 )
 from .unpool import max_unpool_backward, max_unpool_forward
 from .update import average_step, optimizer_step, penalty_value, square_sum
@@ -92,6 +114,8 @@ __all__ = [
     "batch_norm_forward",
     "batch_norm_statistics",
     "bias_backward",
+    "binary_cross_entropy_backward",
+    "binary_cross_entropy_forward",
     "clip_backward",
     "clip_forward",
     "conv_backward_data",
@@ -99,15 +123,23 @@ __all__ = [
     "conv_forward",
     "conv_forward_fused",
     "conv_transpose_forward",
+    "cosine_embedding_backward",
+    "cosine_embedding_forward",
     "dense_backward_data",
     "dense_backward_weights",
     "dense_forward",
+    "dice_backward",
+    "dice_forward",
     "dropout_backward",
     "dropout_forward",
     "elu_backward",
     "elu_forward",
     "embedding_backward",
     "embedding_forward",
+    "focal_backward",
+    "focal_cross_entropy_backward",
+    "focal_cross_entropy_forward",
+    "focal_forward",
     "gelu_backward",
     "gelu_forward",
     "group_dropout_backward",
@@ -118,6 +150,10 @@ __all__ = [
     "hardsigmoid_forward",
     "hardswish_backward",
     "hardswish_forward",
+    "huber_backward",
+    "huber_forward",
+    "kl_divergence_backward",
+    "kl_divergence_forward",
     "layer_norm_backward",
     "layer_norm_forward",
     "leaky_relu_backward",
@@ -133,6 +169,8 @@ __all__ = [
     "max_pool_indices",
     "max_unpool_backward",
     "max_unpool_forward",
+    "mean_absolute_error_backward",
+    "mean_absolute_error_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
     "mish_backward",
@@ -166,6 +204,9 @@ __all__ = [
     "strided_copy",
     "tanh_backward",
     "tanh_forward",
+    "target_weights",
+    "triplet_backward",
+    "triplet_forward",
     "weighted_pool_backward",
     "weighted_pool_forward",
 ]
