@@ -231,9 +231,9 @@ _NAMES = {
         "GlobalMaxPool3D",
         "Graph",
         "GroupNorm",
-        "InstanceNorm",
         "Hardsigmoid",
         "Hardswish",
+        "InstanceNorm",
         "Layer",
         "LayerNorm",
         "LeakyReLU",
@@ -274,7 +274,6 @@ _NAMES = {
         "Upsample2D",
         "Upsample3D",
     ),
-    "numbacnn.losses": ("MeanSquaredError", "SoftmaxCrossEntropy"),
     "numbacnn.models": (
         "c3d",
         "inception_time",
@@ -301,7 +300,6 @@ _NAMES = {
         "SoftmaxFocal",
         "Triplet",
     ),
-    "numbacnn.models": ("c3d", "lenet5", "unet", "vgg11", "vgg19"),
     "numbacnn.loss_scale": ("LossScale",),
     "numbacnn.optimizers": (
         "EMA",
