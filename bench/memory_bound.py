@@ -19,11 +19,15 @@ from bench.timing import environment, interleave, keep_freed_pages, set_threads
 from numbacnn.dims import PoolDims
 from numbacnn.kernels import reference
 from numbacnn.kernels.cpu import (
+    activation,
     elementwise,
+    group_dropout,
     group_norm,
     layer_norm,
+    log_softmax,
     lp_pool,
     pool,
+    prelu,
     response_norm,
     softmax,
     unpool,
@@ -123,6 +127,27 @@ def _norm_cases(x: np.ndarray, dy: np.ndarray, y: np.ndarray) -> Iterator[Case]:
     yield Case("local_response_norm_backward", backward, (x, dy, *numbers, y), (6,))
 
 
+def _curve_cases(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Iterator[Case]:
+    """The activations with their options; y stands for gradients, and x for what the forward pass kept."""
+    options: dict[str, tuple[float, ...]] = {
+        "elu": (1.0, 1.0),
+        "gelu": (False,),
+        "hardsigmoid": (),
+        "hardswish": (),
+        "mish": (),
+        "softplus": (1.0,),
+    }
+    for name, values in options.items():
+        forward, backward = (getattr(activation, f"{name}_{way}") for way in ("forward", "backward"))
+        yield Case(f"{name}_forward", forward, (x, *values, z), (1 + len(values),))
+        kept = np.abs(x) if name == "softplus" else x
+        yield Case(f"{name}_backward", backward, (kept, y, *values, z), (2 + len(values),))
+    yield Case("gelu_forward tanh", activation.gelu_forward, (x, True, z), (2,))
+    slope = np.full(CHANNELS, 0.25, np.float32)
+    yield Case("prelu_forward", prelu.prelu_forward, (x, slope, z), (2,))
+    yield Case("prelu_backward", prelu.prelu_backward, (x, slope, y, z, slope.copy()), (3, 4))
+
+
 def _cases(megabytes: float) -> Iterator[Case]:
     rng = np.random.default_rng(0)
 
@@ -139,13 +164,17 @@ def _cases(megabytes: float) -> Iterator[Case]:
     for name in ("relu", "sigmoid", "tanh"):
         yield Case(f"{name}_forward", getattr(elementwise, f"{name}_forward"), (x, z), (1,))
         yield Case(f"{name}_backward", getattr(elementwise, f"{name}_backward"), (y, x, z), (2,))
+    yield from _curve_cases(x, y, z)
     mask = (x > 0).astype(np.uint8)
     yield Case("dropout_forward", elementwise.dropout_forward, (x, mask, 1.25, z), (3,))
     yield Case("add", elementwise.add, (x, y, z), (2,))
     yield Case("bias_backward", elementwise.bias_backward, (x, array(CHANNELS)), (1,))
     yield from _norm_cases(x, y, z)
+    channels = mask[:, 0, 0]
+    yield Case("group_dropout_forward", group_dropout.group_dropout_forward, (x, channels, 1.25, z), (3,))
     rows = x.reshape(-1, 1024)[: x.size // 1024]
     yield Case("softmax_forward", softmax.softmax_forward, (rows, z.reshape(rows.shape)), (1,))
+    yield Case("log_softmax_forward", log_softmax.log_softmax_forward, (rows, z.reshape(rows.shape)), (1,))
     yield Case(
         "softmax_backward",
         softmax.softmax_backward,

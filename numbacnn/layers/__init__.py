@@ -1,6 +1,17 @@
 """Layers: parameters, forward passes and their gradients side by side, and the containers that stack them."""
 
-from numbacnn.layers.activation import Clip, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Softmax, Tanh
+from numbacnn.layers.activation import (
+    Clip,
+    LeakyReLU,
+    LogSoftmax,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
 from numbacnn.layers.base import Layer
 from numbacnn.layers.batch_norm import BatchNorm
 from numbacnn.layers.branches import Parallel, Residual
@@ -16,7 +27,8 @@ from numbacnn.layers.depthwise import (
     SeparableConv2D,
     SeparableConv3D,
 )
-from numbacnn.layers.dropout import Dropout
+from numbacnn.layers.dropout import Dropout, DropPath, SpatialDropout
+from numbacnn.layers.embedding import Embedding
 from numbacnn.layers.global_pool import (
     AdaptiveAvgPool1D,
     AdaptiveAvgPool2D,
@@ -51,6 +63,7 @@ from numbacnn.layers.pool import (
 from numbacnn.layers.resample import PixelShuffle, PixelUnshuffle, Upsample1D, Upsample2D, Upsample3D
 from numbacnn.layers.sequential import Sequential
 from numbacnn.layers.shape import Crop, Flatten, Pad, Permute, Reshape, Slice
+from numbacnn.layers.smooth_activation import ELU, GELU, SELU, Hardsigmoid, Hardswish, Mish, Softplus
 
 __all__ = [
     "AdaptiveAvgPool1D",
@@ -78,8 +91,12 @@ __all__ = [
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "DepthwiseConv3D",
+    "DropPath",
     "Dropout",
+    "ELU",
+    "Embedding",
     "Flatten",
+    "GELU",
     "GaussianPool1D",
     "GaussianPool2D",
     "GaussianPool3D",
@@ -91,18 +108,23 @@ __all__ = [
     "GlobalMaxPool3D",
     "Graph",
     "GroupNorm",
+    "Hardsigmoid",
+    "Hardswish",
     "InstanceNorm",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "LocalResponseNorm",
+    "LogSoftmax",
     "LpPool1D",
     "LpPool2D",
     "LpPool3D",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
+    "Mish",
     "Multiply",
+    "PReLU",
     "Pad",
     "Parallel",
     "Permute",
@@ -112,6 +134,7 @@ __all__ = [
     "ReLU6",
     "Reshape",
     "Residual",
+    "SELU",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConv3D",
@@ -120,6 +143,8 @@ __all__ = [
     "Sigmoid",
     "Slice",
     "Softmax",
+    "Softplus",
+    "SpatialDropout",
     "Split",
     "Tanh",
     "Upsample1D",

@@ -45,6 +45,11 @@ class Layer:
 
     registry: ClassVar[dict[str, type[Layer]]] = {}
 
+    @property
+    def takes_integers(self) -> bool:
+        """Whether its input is integers, which have no gradient, as an `Embedding`'s is."""
+        return False
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         known = Layer.registry.get(cls.__name__, cls)
@@ -355,8 +360,13 @@ def require_spatial(name: str, input_shape: Shape, rank: int) -> None:
         )
 
 
-def checked_input(name: str, x: ArrayLike, shape: Shape, dtype: np.dtype[Any], device: str = "cpu") -> Tensor:
-    """The input as a Tensor of ``(N, *shape)`` and dtype on a device, or an error that names the model."""
+def checked_input(
+    name: str, x: ArrayLike, shape: Shape, dtype: np.dtype[Any] | None, device: str = "cpu"
+) -> Tensor:
+    """The input as a Tensor of ``(N, *shape)`` and dtype on a device, or an error that names the model.
+
+    Without a dtype it is to be of integers.
+    """
     x = as_tensor(x, name=name)
     if x.device != device:
         expected, remedy = f"an input on {device!r}, where the model is", f"move one, as by .to({device!r})"
@@ -365,7 +375,11 @@ def checked_input(name: str, x: ArrayLike, shape: Shape, dtype: np.dtype[Any], d
         expected = f"an input of shape (N, {', '.join(map(str, shape))})"
         remedy = "add a batch axis: x[None]" if x.shape == shape else "reshape or resize it, channels last"
         raise ShapeError(message(name, expected, str(x.shape), remedy))
-    if x.dtype != dtype:
+    if dtype is None:
+        if x.dtype.kind not in "iu":
+            remedy = "number the words or categories from 0"
+            raise DTypeError(message(name, "an input of integers", str(x.dtype), remedy))
+    elif x.dtype != dtype:
         raise DTypeError(
             message(name, f"an input of {dtype}", str(x.dtype), f"convert it: x.astype({str(dtype)!r})")
         )

@@ -103,8 +103,10 @@ class Container(Layer):
             remedy = "call forward(x, training=True) before each backward pass"
             raise ArgumentError(message(self.path, "what a training forward returned", got, remedy))
 
-    def _checked(self, x: ArrayLike, shape: Shape) -> Tensor:
-        """The tensor where the model is, in the type that it computes in."""
+    def _checked(self, x: ArrayLike, shape: Shape, integers: bool = False) -> Tensor:
+        """The tensor where the model is, in the type that it computes in, or of integers."""
+        if integers:
+            return checked_input(self.path, x, shape, None, self.device)
         if self.compute_dtype == self.dtype:
             return checked_input(self.path, x, shape, self.dtype, self.device)
         x = as_tensor(x, name=self.path)
@@ -168,12 +170,13 @@ class Container(Layer):
                 input in no regular way.
 
         """
-        (seen,) = self.trace(self._itself(self._require_built()))
+        (seen,) = self.trace(self._itself(self._require_built(), self.takes_integers))
         assert seen is not None
         return seen.field.whole()
 
-    def _itself(self, shape: Shape) -> Seen:
-        """The input, as it sees itself."""
+    def _itself(self, shape: Shape, integers: bool) -> Seen:
+        """The input, as it sees itself; integers have no channels."""
+        shape = (*shape, 1) if integers else shape
         if len(shape) < 2:
             got = f"inputs of shape {shape}"
             raise ArgumentError(message(self.path, "inputs with spatial axes", got, "ask an image model"))

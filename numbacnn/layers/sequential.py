@@ -78,12 +78,17 @@ class Sequential(Container):
         self.input_shape, self.output_shape = input_shape, shape
         return shape
 
+    @property
+    def takes_integers(self) -> bool:
+        """Whether its first layer's input is integers."""
+        return bool(self.layers) and self.layers[0].takes_integers
+
     @in_precision
     def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
         """Run the layers in order; see `Layer.forward`.
 
         Args:
-            x: ``(N, *input_shape)`` of the model's dtype.
+            x: ``(N, *input_shape)`` of the model's dtype, or of integers where an `Embedding` takes them.
             training: False to predict; to train, True or the generator of the random layers.
 
         Returns:
@@ -95,7 +100,7 @@ class Sequential(Container):
             NumericsError: `config.check_finite` is on, and the input or some layer's output is not finite.
 
         """
-        y = self._checked(x, self._require_built())
+        y = self._checked(x, self._require_built(), self.takes_integers)
         check = config.check_finite
         if check:
             require_finite(self.path, "input", y)

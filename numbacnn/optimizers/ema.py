@@ -61,7 +61,7 @@ class EMA:
         self.updates = 0
         self._averages: dict[Parameter, Tensor] = {}
         for p in getattr(parameters, "parameters", parameters):
-            if getattr(p, "learned", True):
+            if p.learned:
                 self._averages[p] = Tensor(p.value._array.copy())
         if not self._averages:
             raise ArgumentError(message("EMA", "a built model, or parameters", "none", "call build first"))

@@ -69,7 +69,8 @@ class CapturedStep:
         self.scale: LossScale | None = scale_for(model)
         device = model.device
         shape = batch_size, *model.input_shape
-        self._x = empty(shape, model.parameters[0].dtype, device)
+        kind = np.dtype(np.int64) if model.takes_integers else model.parameters[0].dtype
+        self._x = empty(shape, kind, device)
         self._y = empty((batch_size, *target_shape), target_dtype, device)
         self._warm = False
         self._graph: Any = None
@@ -81,7 +82,7 @@ class CapturedStep:
         """Make a step.
 
         Args:
-            x: (batch_size, ...) inputs of the parameters' dtype, on the host or the model's GPU.
+            x: (batch_size, ...) inputs of the parameters' dtype, or integers, on the host or the model's GPU.
             y: (batch_size, ...) targets, likewise.
 
         Returns:

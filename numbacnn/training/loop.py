@@ -60,7 +60,8 @@ def fit(
         model: a layer or container; built for ``x.shape[1:]`` if it is not built. Trained where it is: on a
             GPU after ``model.to("cuda")``, to which each batch is sent while the one before is computed. One
             that computes in 16 bits is trained with a `LossScale`.
-        x: (N, ...) float32 or float64 inputs, as the model's parameters; finite.
+        x: (N, ...) float32 or float64 inputs, as the model's parameters; finite. Integers where the model
+            begins with an `Embedding`.
         y: (N,) integer class labels, or an (N, ...) array of x's dtype: class probabilities or values.
         loss: has ``value_and_gradient(prediction, target)``. By default SoftmaxCrossEntropy for integer
             targets, MeanSquaredError otherwise.
@@ -84,16 +85,16 @@ def fit(
 
     """
     epochs, seed = _integer("epochs", epochs, 1), _integer("seed", seed, 0)
-    inputs, targets = _arrays("fit", x, y)
+    inputs, targets = _arrays("fit", x, y, model.takes_integers)
     batches = Batches(inputs, targets, batch_size, augment=augment, seed=_derive(seed, _ORDER))
     if not model.built:
         rng = np.random.default_rng([seed, _INITIAL_VALUES])
-        model.build(inputs.shape[1:], rng, dtype=inputs.dtype)
+        model.build(inputs.shape[1:], rng, dtype=np.float32 if model.takes_integers else inputs.dtype)
     loss = _loss_for(targets) if loss is None else loss
     _check_targets("fit", model, targets, loss)
     validation = None
     if validation_data is not None:
-        validation = _arrays("validation_data", *validation_data)
+        validation = _arrays("validation_data", *validation_data, model.takes_integers)
         _check_targets("validation_data", model, validation[1], loss)
     run = Run(model, Adam() if optimizer is None else optimizer, batches, epochs, scale=scale_for(model))
     listeners = [*([ProgressBar()] if verbose else []), *callbacks]
@@ -218,7 +219,7 @@ def evaluate(
         ShapeError, DTypeError, TargetError, NumericsError, ArgumentError: as `fit`.
 
     """
-    inputs, targets = _arrays("evaluate", x, y)
+    inputs, targets = _arrays("evaluate", x, y, model.takes_integers)
     loss = _loss_for(targets) if loss is None else loss
     _check_targets("evaluate", model, targets, loss)
     tally = Tally(_has_classes(targets, loss))
@@ -239,11 +240,11 @@ def predict(model: Layer, x: ArrayLike, *, batch_size: int = 256) -> np.ndarray:
 
     Args:
         model: built.
-        x: (N, ...) inputs of the parameters' dtype; N may be 0.
+        x: (N, ...) inputs of the parameters' dtype, or integers where an `Embedding` takes them; N may be 0.
         batch_size: samples that go through the model at a time, at least 1.
 
     Returns:
-        (N, ...) the outputs, in x's dtype: logits where the model ends without a softmax.
+        (N, ...) the outputs, in the parameters' dtype: logits where the model ends without a softmax.
 
     Raises:
         ShapeError, DTypeError: the inputs do not fit the model.
@@ -251,11 +252,14 @@ def predict(model: Layer, x: ArrayLike, *, batch_size: int = 256) -> np.ndarray:
 
     """
     batch_size, inputs = _integer("batch_size", batch_size, 1), np.asarray(x)
+    if model.takes_integers and inputs.dtype.kind in "iu":
+        inputs = inputs.astype(np.int64, copy=False)  # which GPUs take
+    kind = np.dtype(np.float32) if model.takes_integers else inputs.dtype
     # An empty batch goes through like any other: it has an output shape too
     starts = range(0, max(1, len(inputs)), batch_size)
     parts = (np.ascontiguousarray(inputs[i : i + batch_size]) for i in starts)
     sent = staged(((part, part[:0]) for part in parts), model.device)
-    first, *others = (_on_host(model(part), inputs.dtype) for part, _ in sent)
+    first, *others = (_on_host(model(part), kind) for part, _ in sent)
     return np.concatenate([first, *others]) if others else first.copy()
 
 
@@ -312,10 +316,15 @@ def _has_classes(targets: np.ndarray, loss: Any) -> bool:
     return targets.dtype.kind in "iu" or isinstance(loss, SoftmaxCrossEntropy)
 
 
-def _arrays(name: str, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(name: str, x: ArrayLike, y: ArrayLike, integers: bool) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets as contiguous arrays, finite and of the same length."""
     inputs, targets = np.ascontiguousarray(x), np.ascontiguousarray(y)
-    if inputs.dtype not in (np.float32, np.float64):
+    if integers:
+        if inputs.dtype.kind not in "iu":
+            expected, remedy = "integer inputs, as the model's first layer takes", "number categories from 0"
+            raise DTypeError(message(name, expected, str(inputs.dtype), remedy))
+        inputs = inputs.astype(np.int64, copy=False)
+    elif inputs.dtype not in (np.float32, np.float64):
         raise DTypeError(
             message(
                 name,
@@ -324,7 +333,7 @@ def _arrays(name: str, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarr
                 "scale them to about zero mean and unit variance, as numbacnn.data.Normalization does",
             )
         )
-    if inputs.ndim < 2 or len(inputs) == 0 or targets.ndim == 0 or len(inputs) != len(targets):
+    if inputs.ndim < 2 - integers or len(inputs) == 0 or targets.ndim == 0 or len(inputs) != len(targets):
         raise ShapeError(
             message(
                 name,

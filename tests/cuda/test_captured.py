@@ -5,7 +5,7 @@ import pytest
 
 from numbacnn.errors import ArgumentError, DeviceError, ShapeError
 from numbacnn.kernels.cuda.memory import allocator
-from numbacnn.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
+from numbacnn.layers import Conv2D, Dense, Dropout, DropPath, Flatten, MaxPool2D, ReLU, Sequential
 from numbacnn.loss_scale import LossScale
 from numbacnn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from numbacnn.optimizers import EMA, LAMB, SGD, AdamW, Group, RMSprop
@@ -145,6 +145,8 @@ def test_what_does_not_fit_is_refused_by_name():
     x, y = batches()[0]
     with pytest.raises(ArgumentError, match=r"dropout_1: expected no random layer"):
         CapturedStep(small(None, Dropout(0.5)), SoftmaxCrossEntropy(), SGD(0.1), BATCH)
+    with pytest.raises(ArgumentError, match=r"droppath_1: expected no random layer"):
+        CapturedStep(small(None, DropPath(0.5)), SoftmaxCrossEntropy(), SGD(0.1), BATCH)
     with pytest.raises(DeviceError, match="a model on a GPU"):
         CapturedStep(small().to("cpu"), SoftmaxCrossEntropy(), SGD(0.1), BATCH)
     with pytest.raises(ArgumentError, match="built"):

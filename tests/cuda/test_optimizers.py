@@ -101,11 +101,7 @@ def test_scaled_gradients_are_unscaled_before_they_are_clipped(clip):
 
 def overflowing(resumed=False, frozen=False):
     """Four steps under a loss scale, of which the second overflows; the weights and a count."""
-    stepped, optimizer, scale = (
-        parameters("cuda", compute_dtype="float16"),
-        Adam(0.05),
-        LossScale("cuda", 1.0),
-    )
+    stepped, optimizer = parameters("cuda", compute_dtype="float16"), Adam(0.05)
     for step in range(4):
         feed(stepped, step)
         if step == 1:

@@ -28,10 +28,10 @@ __all__ = ["batch_norm_backward", "batch_norm_forward", "batch_norm_statistics"]
 
 CLIP, LEAKY_RELU, SILU = map(Literal, range(3))
 
-_TILE = 512  # elements of a line that are worked on together: their sums and factors stay in L1
-_WIDTH = 256  # elements of a line at least, where the channels allow
+_TILE = 1024  # elements of a line that are worked on together: their sums and factors stay in L1
+_WIDTH = 512  # elements of a line at least, where the channels allow
 _BLOCK = 64  # lines whose sums are taken in the element type
-_PART = 32768  # elements per part at least: some microseconds
+_PART = 65536  # elements per part at least: some microseconds
 _PARTS = 64  # that are summed, at most
 _STREAM = 0.05  # nanoseconds per byte on one thread
 _STATE = 5  # rows of a thread's state, of a tile each
@@ -46,18 +46,18 @@ def _shifted_sums(x, start, width, lines, count, state):
         state[j] = x[start + j]
         state[_TILE + j] = 0
         state[2 * _TILE + j] = 0
-    whole = lines - lines % 4
-    for line in range(0, whole, 4):
-        at = start + line * width
-        a, b = x[at : at + count], x[at + width : at + width + count]
-        at += 2 * width
-        c, d = x[at : at + count], x[at + width : at + width + count]
+    streams = lines // 4  # four at once, each long: what hardware prefetches
+    for line in range(streams):
+        at, step = start + line * width, streams * width
+        a, b = x[at : at + count], x[at + step : at + step + count]
+        at += 2 * step
+        c, d = x[at : at + count], x[at + step : at + step + count]
         for j in range(count):
             first = state[j]
             p, q, r, s = a[j] - first, b[j] - first, c[j] - first, d[j] - first
             state[_TILE + j] += (p + q) + (r + s)
             state[2 * _TILE + j] += (p * p + q * q) + (r * r + s * s)
-    for line in range(whole, lines):
+    for line in range(4 * streams, lines):
         at = start + line * width
         a = x[at : at + count]
         for j in range(count):
@@ -97,11 +97,14 @@ def _moments_part(slot, part, parts, x, width, lines, partial, work):
 
 
 @jit
-def _join(n, mean, square, more, mean_, square_):
-    """Join the moments of n and of more numbers."""
-    total = n + more
-    delta = mean_ - mean
-    return total, mean + delta * (more / total), square + square_ + delta * delta * (n * (more / total))
+def _join(means, squares, done, more, means_, squares_):
+    """Join moments of ``done`` numbers with those of ``more`` others, of each lane."""
+    total = done + more
+    share, weight = more / total, done * (more / total)
+    for j in range(means.size):
+        delta = means_[j] - means[j]
+        means[j] += delta * share
+        squares[j] += squares_[j] + delta * delta * weight
 
 
 @kernel
@@ -109,43 +112,62 @@ def _statistics(team, parts, x, width, partial, work, momentum, running, mean, v
     c = mean.size
     lines = x.size // width
     run_slots(team, _moments_part, parts, (x, width, lines, partial, work))
+    means, squares = partial[:width], partial[width : 2 * width]
     done = split(0, parts, lines)[1]
     for part in range(1, parts):
         lo, hi = split(part, parts, lines)
         at = 2 * part * width
-        share, weight = (hi - lo) / hi, done * ((hi - lo) / hi)
-        for j in range(width):
-            delta = partial[at + j] - partial[j]
-            partial[j] += delta * share
-            partial[width + j] += partial[at + width + j] + delta * delta * weight
+        _join(means, squares, done, hi - lo, partial[at : at + width], partial[at + width : at + 2 * width])
         done = hi
-    running_mean, running_variance = running
+    for lane in range(c, width, c):
+        done = lines * (lane // c)
+        _join(means[:c], squares[:c], done, lines, means[lane : lane + c], squares[lane : lane + c])
+    done = lines * (width // c)
+    for at in range(lines * width, x.size, c):  # pixels that fill no line
+        if done == 0:
+            means[:c] = 0
+            squares[:c] = 0
+        for j in range(c):
+            delta = x[at + j] - means[j]
+            means[j] += delta / (done + 1)
+            squares[j] += delta * delta * (done / (done + 1))
+        done += 1
     for j in range(c):
-        n, m, s = 0, 0.0, 0.0
-        if lines:
-            n, m, s = lines, partial[j], partial[width + j]
-            for lane in range(j + c, width, c):
-                n, m, s = _join(n, m, s, lines, partial[lane], partial[width + lane])
-        for i in range(lines * width + j, x.size, c):
-            n, m, s = _join(n, m, s, 1, np.float64(x[i]), 0.0)
-        mean[j] = m
-        variance[j] = s / n
-        if running_mean.size and n > 1:
-            running_mean[j] = momentum * running_mean[j] + (1 - momentum) * m
-            running_variance[j] = momentum * running_variance[j] + (1 - momentum) * (s / (n - 1))
+        mean[j] = means[j]
+        variance[j] = squares[j] / done
+    running_mean, running_variance = running
+    if running_mean.size and done > 1:
+        for j in range(c):
+            running_mean[j] = momentum * running_mean[j] + (1 - momentum) * means[j]
+            unbiased = squares[j] / (done - 1)
+            running_variance[j] = momentum * running_variance[j] + (1 - momentum) * unbiased
 
 
 @jit
 def _factors(statistics, epsilon, width, factors):
     """Write of each lane what is subtracted, what is multiplied by and what is added then."""
     mean, variance, gamma, beta = statistics
-    for c in range(mean.size):
-        scale = 1 / np.sqrt(np.float64(variance[c]) + epsilon)
-        scale *= np.float64(gamma[c]) if gamma.size else 1.0
-        for j in range(c, width, mean.size):
-            factors[j] = mean[c]
-            factors[width + j] = scale
-            factors[2 * width + j] = beta[c] if beta.size else 0
+    c = mean.size
+    centres, scales, shifts = factors[:c], factors[width : width + c], factors[2 * width : 2 * width + c]
+    for j in range(c):
+        centres[j] = mean[j]
+        scales[j] = 1 / np.sqrt(np.float64(variance[j]) + epsilon)
+    if gamma.size:
+        for j in range(c):
+            scales[j] *= gamma[j]
+    shifts[:] = 0
+    if beta.size:
+        for j in range(c):
+            shifts[j] = beta[j]
+    _spread(factors, c, width, 3)
+
+
+@jit
+def _spread(factors, c, width, rows):
+    """Copy the channels' factors to the other lanes."""
+    for row in range(rows):
+        for at in range(row * width + c, (row + 1) * width):
+            factors[at] = factors[at - c]
 
 
 @jit
@@ -212,6 +234,19 @@ def _forward(team, kind, parts, x, residual, statistics, epsilon, width, limits,
 
 
 @jit
+def _sum_lines(kind, x, dy, at, step, count, limits, state):
+    """As `_sum_line`, of two lines at once."""
+    a, b = x[at : at + count], x[at + step : at + step + count]
+    da, db = dy[at : at + count], dy[at + step : at + step + count]
+    for j in range(count):
+        mean, scale, shift = state[j], state[_TILE + j], state[2 * _TILE + j]
+        p, q = a[j] - mean, b[j] - mean
+        g, h = _slope(kind, p * scale + shift, da[j], limits), _slope(kind, q * scale + shift, db[j], limits)
+        state[3 * _TILE + j] += g + h
+        state[4 * _TILE + j] += g * p + h * q
+
+
+@jit
 def _sum_line(kind, x, dy, residual, at, count, limits, state):
     """Add the gradient by what the activation was applied to, and its product with x - mean."""
     a, b = x[at : at + count], dy[at : at + count]
@@ -244,7 +279,11 @@ def _gradient_sums_part(slot, part, parts, kind, x, dy, residual, width, factors
         _fetch(factors, width, first, most, 3, state)
         for top in range(lo, hi, _BLOCK):
             state[3 * _TILE :] = 0
-            for line in range(top, min(top + _BLOCK, hi)):
+            end = min(top + _BLOCK, hi)
+            half = 0 if residual.size or end * width > x.size else (end - top) // 2
+            for line in range(top, top + half):
+                _sum_lines(kind, x, dy, line * width + first, half * width, most, limits, state)
+            for line in range(top + 2 * half, end):
                 at = line * width + first
                 _sum_line(kind, x, dy, residual, at, max(0, min(most, x.size - at)), limits, state)
             for j in range(most):
@@ -285,27 +324,30 @@ def _gradient_part(
 
 
 @jit
-def _finish_sums(parts, pixels, statistics, epsilon, width, constant, partial, factors, dgamma, dbeta):
+def _finish_sums(parts, pixels, statistics, epsilon, width, partial, factors, dgamma, dbeta):
     """Add the parts' and the lanes' sums in order; write the parameters' gradients and the last factors."""
     variance = statistics[1]
     c = variance.size
+    for part in range(1, parts):
+        at = 2 * part * width
+        for j in range(2 * width):
+            partial[j] += partial[at + j]
+    sums, products = partial[:width], partial[width : 2 * width]
+    for lane in range(c, width):
+        sums[lane % c] += sums[lane]
+        products[lane % c] += products[lane]
     for j in range(c):
-        total, product = 0.0, 0.0
-        for part in range(parts):
-            at = 2 * part * width
-            for lane in range(j, width, c):
-                total += partial[at + lane]
-                product += partial[at + width + lane]
         inverse = 1 / np.sqrt(np.float64(variance[j]) + epsilon)
-        if dgamma.size:
-            dgamma[j] = product * inverse
-        if dbeta.size:
-            dbeta[j] = total
-        if not constant:
-            slope, level = product * inverse * inverse / pixels, total / pixels
-            for lane in range(j, width, c):
-                factors[3 * width + lane] = -slope * factors[width + lane]
-                factors[4 * width + lane] = -level * factors[width + lane]
+        products[j] *= inverse
+        slope, level = -products[j] * inverse / pixels, -sums[j] / pixels
+        factors[3 * width + j] = slope * factors[width + j]
+        factors[4 * width + j] = level * factors[width + j]
+    if dgamma.size:
+        for j in range(c):
+            dgamma[j] = products[j]
+    if dbeta.size:
+        for j in range(c):
+            dbeta[j] = sums[j]
 
 
 @kernel
@@ -314,8 +356,6 @@ def _backward(
     factors, work, partial, dx, dresidual, dgamma, dbeta,
 ):  # fmt: skip
     _factors(statistics, epsilon, width, factors)
-    for j in range(3 * width, 5 * width):
-        factors[j] = 0
     if not constant or dgamma.size or dbeta.size:
         run_slots(
             team, _gradient_sums_part, parts,
@@ -323,8 +363,12 @@ def _backward(
         )  # fmt: skip
         pixels = x.size // statistics[0].size
         _finish_sums(
-            parts, pixels, statistics, epsilon, width, constant, partial, factors, dgamma, dbeta
+            parts, pixels, statistics, epsilon, width, partial, factors, dgamma, dbeta
         )  # fmt: skip
+    if constant:
+        factors[3 * width : 5 * width] = 0
+    else:
+        _spread(factors[3 * width :], statistics[0].size, width, 2)
     if dx.size or dresidual.size:
         run_slots(
             team, _gradient_part, parts,

@@ -253,7 +253,7 @@ def optimizer_step(
     numbers: Numbers,
 ) -> None:
     """One step of a rule, as the reference states it."""
-    states, row = RULES[rule], tuple(map(float, numbers))
+    states, row = RULES[rule], np.array(numbers, np.float64)
     none = w[:0]
     one, two, three = (none if x is None else x for x in (a, b, c))
     follower = none if average is None else average

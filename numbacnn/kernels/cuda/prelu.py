@@ -25,7 +25,7 @@ from .intrinsics import (
     store4,
     thread,
 )
-from .launch import ceil_div, device, kernel
+from .launch import Variant, ceil_div, device, kernel
 from .memory import DeviceArray, empty
 from .reduce import column_sums, total
 
@@ -86,7 +86,7 @@ def _prelu(x, slope, dy, out, terms, channels, n):
                     store(terms, first + k, a * b if a <= real(0) else real(0))
 
 
-def _variant(x: DeviceArray, slope: DeviceArray, backward: bool):
+def _variant(x: DeviceArray, slope: DeviceArray, backward: bool) -> Variant:
     return _prelu.of(SHARED=slope.size == 1, WIDE=x.size + 4 * _THREADS >= 1 << 31, BACKWARD=backward)
 
 
