@@ -11,6 +11,7 @@ KERNELS = Path(__file__).parent.parent / "numbacnn" / "kernels"
 TWINS = [
     "activation",
     "batch_norm",
+    "channel_pool",
     "conv",
     "copy",
     "dense",
@@ -21,6 +22,7 @@ TWINS = [
     "layer_norm",
     "log_softmax",
     "lp_pool",
+    "modulate",
     "pad",
     "pool",
     "prelu",
@@ -31,16 +33,19 @@ TWINS = [
     "unpool",
     "update",
     "weighted_pool",
+    "weighted_sum",
 ]
 CUDA_TWINS = [
     "activation",
     "batch_norm",
+    "channel_pool",
     "embedding",
     "group_dropout",
     "group_norm",
     "layer_norm",
     "log_softmax",
     "lp_pool",
+    "modulate",
     "pad",
     "pool",
     "prelu",
@@ -49,6 +54,7 @@ CUDA_TWINS = [
     "shuffle",
     "unpool",
     "weighted_pool",
+    "weighted_sum",
 ]
 
 

@@ -1,6 +1,7 @@
 """Layers: parameters, forward passes and their gradients side by side, and the containers that stack them."""
 
 from numbacnn.layers.activation import Clip, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Softmax, Tanh
+from numbacnn.layers.attention import SpatialAttention, SqueezeExcite
 from numbacnn.layers.base import Layer
 from numbacnn.layers.batch_norm import BatchNorm
 from numbacnn.layers.branches import Parallel, Residual
@@ -33,7 +34,7 @@ from numbacnn.layers.global_pool import (
 )
 from numbacnn.layers.graph import Graph
 from numbacnn.layers.group_norm import GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
-from numbacnn.layers.merge import Add, Concat, Multiply, Split
+from numbacnn.layers.merge import Add, Concat, Multiply, Split, WeightedSum
 from numbacnn.layers.pool import (
     AvgPool1D,
     AvgPool2D,
@@ -120,9 +121,12 @@ __all__ = [
     "Sigmoid",
     "Slice",
     "Softmax",
+    "SpatialAttention",
     "Split",
+    "SqueezeExcite",
     "Tanh",
     "Upsample1D",
     "Upsample2D",
     "Upsample3D",
+    "WeightedSum",
 ]

@@ -44,9 +44,12 @@ from numbacnn.layers import (
     Sigmoid,
     SiLU,
     Slice,
+    SpatialAttention,
     Split,
+    SqueezeExcite,
     Tanh,
     Upsample2D,
+    WeightedSum,
 )
 from numbacnn.tensor import as_tensor
 
@@ -71,6 +74,8 @@ LAYERS = [
     (PixelUnshuffle((1, 2)), IMAGE),
     (Sequential([LeakyReLU(0.2), Clip(-1, 0.5), SiLU(), ReLU6()]), IMAGE),
     (Sequential([GroupNorm(2), LayerNorm(), InstanceNorm(scale=True), LocalResponseNorm()]), IMAGE),
+    (Sequential([SqueezeExcite(2, gate="tanh"), SpatialAttention(3)]), IMAGE),
+    (Sequential([Split(2), WeightedSum(normalise=True)]), IMAGE),
     (Reshape((-1, 2)), IMAGE),
     (Permute((3, 1, 2)), IMAGE),
     (Pad((1, 2), mode="circular"), IMAGE),
@@ -129,5 +134,19 @@ def test_containers_compute_in_sixteen_bits(dtype):
     assert y.dtype.name == dtype
     layer.backward(y, saved)
     assert layer["branch"]["conv2d_1"].kernel.grad is not None
+    bound = {"float16": 5e-3, "bfloat16": 5e-2}[dtype]
+    np.testing.assert_allclose(y.astype(np.float32).numpy(), expected, atol=bound * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_attention_computes_in_sixteen_bits(dtype):
+    model = Sequential([SqueezeExcite(2), SpatialAttention(3), Split(2), WeightedSum()])
+    model.build(IMAGE[1:], np.random.default_rng(0))
+    x = np.random.default_rng(1).standard_normal(IMAGE, np.float32)
+    expected = model(x).numpy()
+    y, saved = model.to("cuda", dtype).forward(as_tensor(x, device="cuda"), training=True)
+    assert y.dtype.name == dtype
+    model.backward(y, saved)
+    assert all(p.grad is not None for p in model.parameters)
     bound = {"float16": 5e-3, "bfloat16": 5e-2}[dtype]
     np.testing.assert_allclose(y.astype(np.float32).numpy(), expected, atol=bound * np.abs(expected).max())
