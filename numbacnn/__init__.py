@@ -113,7 +113,7 @@ if TYPE_CHECKING:
     from numbacnn.models import c3d, lenet5, unet, vgg11, vgg19
     from numbacnn.optimizers import SGD, Adam, AdamW, RMSprop
     from numbacnn.parameter import Parameter
-    from numbacnn.regularizers import L1, L1L2, L2
+    from numbacnn.regularizers import L1, L1L2, L2, ElasticNet
     from numbacnn.schedules import (
         Constant,
         CosineDecay,
@@ -231,7 +231,7 @@ _NAMES = {
     "numbacnn.loss_scale": ("LossScale",),
     "numbacnn.optimizers": ("SGD", "Adam", "AdamW", "RMSprop"),
     "numbacnn.parameter": ("Parameter",),
-    "numbacnn.regularizers": ("L1", "L1L2", "L2"),
+    "numbacnn.regularizers": ("L1", "L1L2", "L2", "ElasticNet"),
     "numbacnn.schedules": (
         "Constant",
         "CosineDecay",
@@ -301,6 +301,7 @@ __all__ = [
     "DeviceMemoryError",
     "Dice",
     "Dropout",
+    "ElasticNet",
     "ExponentialDecay",
     "FileFormatError",
     "Flatten",
