@@ -158,7 +158,7 @@ if TYPE_CHECKING:
         RMSprop,
     )
     from numbacnn.parameter import Parameter
-    from numbacnn.regularizers import L1, L1L2, L2
+    from numbacnn.regularizers import L1, L1L2, L2, ElasticNet
     from numbacnn.schedules import (
         Constant,
         CosineDecay,
@@ -323,7 +323,7 @@ _NAMES = {
         "RMSprop",
     ),
     "numbacnn.parameter": ("Parameter",),
-    "numbacnn.regularizers": ("L1", "L1L2", "L2"),
+    "numbacnn.regularizers": ("L1", "L1L2", "L2", "ElasticNet"),
     "numbacnn.schedules": (
         "Constant",
         "CosineDecay",
@@ -399,6 +399,7 @@ __all__ = [
     "Dropout",
     "ELU",
     "EMA",
+    "ElasticNet",
     "Embedding",
     "ExponentialDecay",
     "FileFormatError",

@@ -38,10 +38,19 @@ class Loss:
         """What the mean of a batch divides by, of targets on the host: their number, or their weights."""
         return float(len(target))
 
+    def prepared(self, target: Any, dtype: np.dtype) -> Any:
+        """Targets on the host as the loss takes them on any device, for predictions of a dtype."""
+        return target
+
     @property
     def ignored(self) -> int | None:
         """The class of targets that do not count, or None."""
         return None
+
+
+def as_values(target: Any, dtype: np.dtype) -> Any:
+    """Integer targets as values of a dtype, which GPUs take too."""
+    return target.astype(dtype) if np.asarray(target).dtype.kind in "iub" else target
 
 
 def mean(loss: Tensor) -> Value:

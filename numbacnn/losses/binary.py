@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from numbacnn import functional
 from numbacnn.functional._checks import number_within
 from numbacnn.tensor import Tensor
 
-from .base import Loss, Placed, Value, mean, sized
+from .base import Loss, Placed, Value, as_values, mean, sized
 
 _BINARY, _FOCAL = "binary_cross_entropy", "focal"
 
@@ -60,6 +61,10 @@ class BinaryCrossEntropy(Loss):
         """The mean loss of a batch; see `value_and_gradient`."""
         return mean(functional.binary_cross_entropy_forward(prediction, target, **self._options(prediction)))
 
+    def prepared(self, target: Any, dtype: np.dtype) -> Any:
+        """Integer labels as values."""
+        return as_values(target, dtype)
+
     def _options(self, prediction: ArrayLike) -> dict[str, Any]:
         weights = None if self.pos_weight is None else self.pos_weight.like(prediction)
         return {"positive_weights": weights, "name": _BINARY}
@@ -101,6 +106,10 @@ class Focal(Loss):
         """The mean loss of a batch; see `value_and_gradient`."""
         options: dict[str, Any] = {"alpha": self.alpha, "gamma": self.gamma, "name": _FOCAL}
         return mean(functional.focal_forward(prediction, target, **options))
+
+    def prepared(self, target: Any, dtype: np.dtype) -> Any:
+        """Integer labels as values."""
+        return as_values(target, dtype)
 
     def __repr__(self) -> str:
         return f"Focal(alpha={self.alpha}, gamma={self.gamma})"

@@ -109,6 +109,13 @@ class Sum(Loss):
         loss, first = self.parts(target)[0]
         return loss.weight_of(first) if isinstance(loss, Loss) else float(len(first))
 
+    def prepared(self, target: Any, dtype: np.dtype) -> Any:
+        """Each loss's targets as it takes them; one target for all as the first does."""
+        if not _heads(target):
+            return self.losses[0].prepared(target, dtype) if isinstance(self.losses[0], Loss) else target
+        parts = self.parts(target)
+        return tuple(loss.prepared(t, dtype) if isinstance(loss, Loss) else t for loss, t in parts)
+
     @property
     def ignored(self) -> int | None:
         """What the first loss ignores."""

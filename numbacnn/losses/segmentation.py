@@ -13,7 +13,7 @@ from numbacnn.functional._checks import number_within
 from numbacnn.functional._targets import ignored
 from numbacnn.tensor import Tensor
 
-from .base import Loss, Value, mean, sized
+from .base import Loss, Value, as_values, mean, sized
 
 _DICE = "dice"
 
@@ -82,6 +82,10 @@ class Dice(Loss):
     def classes_of(self, target: ArrayLike) -> bool:
         """Numbers of exclusive classes are classes; masks are not."""
         return self.exclusive and np.asarray(target).dtype.kind in "iu"
+
+    def prepared(self, target: Any, dtype: np.dtype) -> Any:
+        """Integer masks of classes that do not exclude each other as values."""
+        return target if self.exclusive else as_values(target, dtype)
 
     @property
     def ignored(self) -> int | None:
