@@ -32,6 +32,10 @@ class TargetError(NumbaCNNError, ValueError):
     """A target does not describe the classes or values it should."""
 
 
+class IndexRangeError(NumbaCNNError, IndexError):
+    """An integer that chooses something, such as a row of an embedding, chooses nothing that is there."""
+
+
 class NumericsError(NumbaCNNError, ArithmeticError):
     """A NaN or an infinity was found where `config.check_finite` looks for one."""
 

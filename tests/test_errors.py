@@ -16,6 +16,7 @@ from numbacnn.config import Config, config
         (errors.DeviceMemoryError, errors.DeviceError),
         (errors.ArgumentError, ValueError),
         (errors.TargetError, ValueError),
+        (errors.IndexRangeError, IndexError),
         (errors.NumericsError, ArithmeticError),
         (errors.FileFormatError, ValueError),
         (errors.MissingExtraError, ImportError),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from .._jit import cache_dir
 from ..data import Augment
 from ..functional import add
 from ..layers import (
+    ELU,
+    GELU,
     AdaptiveMaxPool2D,
     AvgPool2D,
     Conv2D,
@@ -18,17 +21,23 @@ from ..layers import (
     Dense,
     DepthwiseConv2D,
     Dropout,
+    Embedding,
     Flatten,
     GaussianPool2D,
     GlobalAvgPool2D,
+    Hardsigmoid,
+    Hardswish,
     LeakyReLU,
+    LogSoftmax,
     LpPool2D,
     MaxPool2D,
+    Mish,
     Multiply,
     Pad,
     Parallel,
     PixelShuffle,
     PixelUnshuffle,
+    PReLU,
     ReLU,
     ReLU6,
     Residual,
@@ -36,12 +45,15 @@ from ..layers import (
     Sigmoid,
     SiLU,
     Softmax,
+    Softplus,
+    SpatialDropout,
     Split,
     Tanh,
     Upsample2D,
 )
 from ..losses import MeanSquaredError, SoftmaxCrossEntropy
-from ..optimizers import SGD, Adam, AdamW, RMSprop
+from ..optimizers import EMA, LAMB, SGD, Adadelta, Adagrad, Adam, Lion, RAdam, RMSprop
+from ..parameter import Parameter
 from ..regularizers import L1L2
 from ..training import fit, predict
 
@@ -94,6 +106,22 @@ def _rest() -> Sequential:
     )
 
 
+def _curves() -> Sequential:
+    """Return a network of the other activations, and of dropout of channels."""
+    curves = [ELU(), GELU(), GELU(approximate=True), Hardsigmoid(), Hardswish(), Mish(), Softplus(), PReLU()]
+    return Sequential([Flatten(), Dense(8), *curves, SpatialDropout(0.1), LogSoftmax(), Dense(10)])
+
+
+def _step(parameters: Iterable[Parameter]) -> None:
+    """Run every rule of the optimizers, and what goes along with them, on a parameter that has a gradient."""
+    p = next(p for p in parameters if p.grad is not None)
+    kinds = [SGD(), SGD(momentum=0.9), RMSprop(), RMSprop(momentum=0.9), RMSprop(centered=True), Adagrad()]
+    kinds += [Adadelta(), Adam(amsgrad=True), RAdam(), Lion(), LAMB(), SGD(clip_norm=1.0, ema=EMA([p]))]
+    for optimizer in kinds:
+        optimizer.step([p])
+    EMA([p]).update()
+
+
 def compile_kernels(dtype: str) -> None:
     """Run every layer's kernels on arrays of a dtype: kernels are compiled per dtype, not per size."""
     rng = np.random.default_rng(0)
@@ -103,15 +131,19 @@ def compile_kernels(dtype: str) -> None:
     values = np.eye(10, dtype=dtype)[classes]
     augment = Augment()
     add(x, x)  # sums gradients where a parameter gets two, which none does below
-    for optimizer in (SGD(), SGD(0.01, momentum=0.9, nesterov=True), RMSprop(), Adam(), AdamW()):
-        model = _model()
-        fit(model, x, classes, optimizer=optimizer, epochs=1, batch_size=20, augment=augment, verbose=False)
+    model = _model()
+    fit(model, x, classes, optimizer=Adam(), epochs=1, batch_size=20, augment=augment, verbose=False)
+    _step(model.parameters)
     for loss in (MeanSquaredError(), SoftmaxCrossEntropy(label_smoothing=0.1)):
         fit(_model(), x, values, loss=loss, epochs=1, batch_size=20, verbose=False)
     probabilities = Sequential([Flatten(), Dense(10), Softmax()])
     fit(probabilities, x, values, loss=MeanSquaredError(), epochs=1, verbose=False)
     predict(probabilities, x)
     fit(_rest(), x, classes, epochs=1, batch_size=20, verbose=False)
+    fit(_curves(), x, classes, epochs=1, batch_size=20, verbose=False)
+    words = Sequential([Embedding(10, 4), Flatten(), Dense(10)])
+    words.build((3,), rng, dtype)
+    fit(words, rng.integers(0, 10, (24, 3)), classes, epochs=1, verbose=False)
 
 
 def warmup(arguments: argparse.Namespace) -> int:

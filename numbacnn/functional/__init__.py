@@ -3,6 +3,22 @@
 They take tensors or arrays and return tensors. Nothing is recorded: a gradient is a function that is called.
 """
 
+from numbacnn.functional.activation import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    hardsigmoid_backward,
+    hardsigmoid_forward,
+    hardswish_backward,
+    hardswish_forward,
+    mish_backward,
+    mish_forward,
+    selu_backward,
+    selu_forward,
+    softplus_backward,
+    softplus_forward,
+)
 from numbacnn.functional.adaptive_pool import (
     adaptive_avg_pool_backward,
     adaptive_avg_pool_forward,
@@ -21,6 +37,7 @@ from numbacnn.functional.arrange import (
     slice_forward,
     split,
 )
+from numbacnn.functional.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
 from numbacnn.functional.conv import conv_backward_data, conv_backward_weights, conv_forward
 from numbacnn.functional.conv_transpose import (
     conv_transpose_backward_data,
@@ -52,7 +69,12 @@ from numbacnn.functional.elementwise import (
     tanh_backward,
     tanh_forward,
 )
+from numbacnn.functional.embedding import embedding_backward, embedding_forward
 from numbacnn.functional.fractional_pool import fractional_max_pool_backward, fractional_max_pool_forward
+from numbacnn.functional.group_dropout import group_dropout_backward, group_dropout_forward
+from numbacnn.functional.group_norm import group_norm_backward, group_norm_forward
+from numbacnn.functional.layer_norm import layer_norm_backward, layer_norm_forward
+from numbacnn.functional.log_softmax import log_softmax_backward, log_softmax_forward
 from numbacnn.functional.lp_pool import lp_pool_backward, lp_pool_forward
 from numbacnn.functional.pad import pad_backward, pad_forward
 from numbacnn.functional.pointwise import (
@@ -75,7 +97,9 @@ from numbacnn.functional.pool import (
     max_pool_backward,
     max_pool_forward,
 )
+from numbacnn.functional.prelu import prelu_backward, prelu_forward
 from numbacnn.functional.resample import resize_backward, resize_forward
+from numbacnn.functional.response_norm import local_response_norm_backward, local_response_norm_forward
 from numbacnn.functional.shuffle import (
     pixel_shuffle_backward,
     pixel_shuffle_forward,
@@ -108,6 +132,9 @@ __all__ = [
     "add",
     "avg_pool_backward",
     "avg_pool_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_statistics",
     "bias_backward",
     "binary_cross_entropy_backward",
     "binary_cross_entropy_forward",
@@ -129,8 +156,10 @@ __all__ = [
     "dice_forward",
     "dropout_backward",
     "dropout_forward",
-    "leaky_relu_backward",
-    "leaky_relu_forward",
+    "elu_backward",
+    "elu_forward",
+    "embedding_backward",
+    "embedding_forward",
     "focal_backward",
     "focal_cross_entropy_backward",
     "focal_cross_entropy_forward",
@@ -139,14 +168,32 @@ __all__ = [
     "fractional_max_pool_forward",
     "gaussian_pool_backward",
     "gaussian_pool_forward",
+    "gelu_backward",
+    "gelu_forward",
     "global_avg_pool_backward",
     "global_avg_pool_forward",
     "global_max_pool_backward",
     "global_max_pool_forward",
+    "group_dropout_backward",
+    "group_dropout_forward",
+    "group_norm_backward",
+    "group_norm_forward",
+    "hardsigmoid_backward",
+    "hardsigmoid_forward",
+    "hardswish_backward",
+    "hardswish_forward",
     "huber_backward",
     "huber_forward",
     "kl_divergence_backward",
     "kl_divergence_forward",
+    "layer_norm_backward",
+    "layer_norm_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
+    "local_response_norm_backward",
+    "local_response_norm_forward",
+    "log_softmax_backward",
+    "log_softmax_forward",
     "lp_pool_backward",
     "lp_pool_forward",
     "max_pool_backward",
@@ -157,6 +204,8 @@ __all__ = [
     "mean_absolute_error_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
+    "mish_backward",
+    "mish_forward",
     "multiply",
     "pad_backward",
     "pad_forward",
@@ -166,10 +215,14 @@ __all__ = [
     "pixel_shuffle_forward",
     "pixel_unshuffle_backward",
     "pixel_unshuffle_forward",
+    "prelu_backward",
+    "prelu_forward",
     "relu_backward",
     "relu_forward",
     "resize_backward",
     "resize_forward",
+    "selu_backward",
+    "selu_forward",
     "sigmoid_backward",
     "sigmoid_forward",
     "silu_backward",
@@ -180,6 +233,8 @@ __all__ = [
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softmax_forward",
+    "softplus_backward",
+    "softplus_forward",
     "split",
     "tanh_backward",
     "tanh_forward",

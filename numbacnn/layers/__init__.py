@@ -1,7 +1,19 @@
 """Layers: parameters, forward passes and their gradients side by side, and the containers that stack them."""
 
-from numbacnn.layers.activation import Clip, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Softmax, Tanh
+from numbacnn.layers.activation import (
+    Clip,
+    LeakyReLU,
+    LogSoftmax,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
 from numbacnn.layers.base import Layer
+from numbacnn.layers.batch_norm import BatchNorm
 from numbacnn.layers.branches import Parallel, Residual
 from numbacnn.layers.containers import Container
 from numbacnn.layers.conv import Conv1D, Conv2D, Conv3D
@@ -15,7 +27,8 @@ from numbacnn.layers.depthwise import (
     SeparableConv2D,
     SeparableConv3D,
 )
-from numbacnn.layers.dropout import Dropout
+from numbacnn.layers.dropout import Dropout, DropPath, SpatialDropout
+from numbacnn.layers.embedding import Embedding
 from numbacnn.layers.global_pool import (
     AdaptiveAvgPool1D,
     AdaptiveAvgPool2D,
@@ -31,6 +44,7 @@ from numbacnn.layers.global_pool import (
     GlobalMaxPool3D,
 )
 from numbacnn.layers.graph import Graph
+from numbacnn.layers.group_norm import GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from numbacnn.layers.merge import Add, Concat, Multiply, Split
 from numbacnn.layers.pool import (
     AvgPool1D,
@@ -49,6 +63,7 @@ from numbacnn.layers.pool import (
 from numbacnn.layers.resample import PixelShuffle, PixelUnshuffle, Upsample1D, Upsample2D, Upsample3D
 from numbacnn.layers.sequential import Sequential
 from numbacnn.layers.shape import Crop, Flatten, Pad, Permute, Reshape, Slice
+from numbacnn.layers.smooth_activation import ELU, GELU, SELU, Hardsigmoid, Hardswish, Mish, Softplus
 
 __all__ = [
     "AdaptiveAvgPool1D",
@@ -61,6 +76,7 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
+    "BatchNorm",
     "Clip",
     "Concat",
     "Container",
@@ -75,8 +91,12 @@ __all__ = [
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "DepthwiseConv3D",
+    "DropPath",
     "Dropout",
+    "ELU",
+    "Embedding",
     "Flatten",
+    "GELU",
     "GaussianPool1D",
     "GaussianPool2D",
     "GaussianPool3D",
@@ -87,15 +107,24 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPool3D",
     "Graph",
+    "GroupNorm",
+    "Hardsigmoid",
+    "Hardswish",
+    "InstanceNorm",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
+    "LocalResponseNorm",
+    "LogSoftmax",
     "LpPool1D",
     "LpPool2D",
     "LpPool3D",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
+    "Mish",
     "Multiply",
+    "PReLU",
     "Pad",
     "Parallel",
     "Permute",
@@ -105,6 +134,7 @@ __all__ = [
     "ReLU6",
     "Reshape",
     "Residual",
+    "SELU",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConv3D",
@@ -113,6 +143,8 @@ __all__ = [
     "Sigmoid",
     "Slice",
     "Softmax",
+    "Softplus",
+    "SpatialDropout",
     "Split",
     "Tanh",
     "Upsample1D",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from numbacnn import functional
-from numbacnn.errors import ArgumentError, message
+from numbacnn import functional, initializers
+from numbacnn.errors import ArgumentError, ShapeError, message
+from numbacnn.initializers import Constant, Initializer
 from numbacnn.layers.base import Layer, Shape, Training
+from numbacnn.parameter import Parameter
 from numbacnn.tensor import Tensor, as_tensor
+
+_QUARTER = Constant(0.25)  # the slopes that the paper begins with
 
 
 class _Activation(Layer):
@@ -76,6 +81,76 @@ class LeakyReLU(_Activation):
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {"slope": self.slope, "name": self.name}
+
+
+class PReLU(Layer):
+    """``y = x where x > 0, else slope x``, with learned slopes.
+
+    ``dx = dy where x > 0, else slope dy``; ``dslope = sum of x dy where x <= 0``. Weight decay would pull the
+    slopes towards 0, as of a ReLU; the paper leaves it out.
+
+    Args:
+        shared: learn one slope for all channels; otherwise one for each.
+        slope_initializer: a name, an Initializer or its config.
+        name: the layer's name.
+
+    Attributes:
+        slope: parameter, from `build` on, ``(channels,)`` or, shared, ``(1,)``.
+
+    Source:
+        He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", ICCV 2015, section 2.1.
+
+    """
+
+    slope: Parameter
+
+    def __init__(
+        self,
+        shared: bool = False,
+        *,
+        slope_initializer: str | Mapping[str, Any] | Initializer = _QUARTER,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.shared = bool(shared)
+        self.slope_initializer = initializers.get(slope_initializer, self.name)
+
+    def build(
+        self, input_shape: Shape, rng: np.random.Generator | None, dtype: DTypeLike = np.float32
+    ) -> Shape:
+        """Make the slopes, for inputs ``(..., channels)``."""
+        input_shape = self._begin(input_shape)
+        if not input_shape or input_shape[-1] < 1:
+            expected = "inputs of shape (..., channels)"
+            raise ShapeError(message(self.path, expected, str(input_shape), "add the channel axis"))
+        shape = (1,) if self.shared else input_shape[-1:]
+        self.slope = self._parameter("slope", shape, self.slope_initializer, rng, dtype)
+        self.input_shape = self.output_shape = input_shape
+        return input_shape
+
+    def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
+        """``x where x > 0, else slope x``."""
+        self._require_built()
+        x = as_tensor(x, name=self.path)
+        y = functional.prelu_forward(x, self.slope.operand, name=self.path)
+        return y, (x if training else None)
+
+    def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
+        """``dy where x > 0, else slope dy``; adds the sums of ``x dy where x <= 0``."""
+        if not input_gradient and not self.slope.trainable:
+            return None
+        dx, dslope = functional.prelu_backward(dy, saved, self.slope.operand, name=self.path)
+        if self.slope.trainable:
+            self.slope.accumulate(dslope)
+        return dx if input_gradient else None
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "shared": self.shared,
+            "slope_initializer": self.slope_initializer.config(),
+            "name": self.name,
+        }
 
 
 class Clip(_Activation):
@@ -192,3 +267,19 @@ class Softmax(_Activation):
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
         """``y * (dy - sum(dy * y))``."""
         return functional.softmax_backward(dy, saved, name=self.path) if input_gradient else None
+
+
+class LogSoftmax(_Activation):
+    """``y = x - log(sum(exp(x)))`` over the last axis; ``dx = dy - exp(y) * sum(dy)``.
+
+    To train a classifier, end the model before it and use `SoftmaxCrossEntropy`, which takes the logits.
+    """
+
+    def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
+        """``x - log(sum(exp(x)))`` over the last axis."""
+        y = functional.log_softmax_forward(x, name=self.path)
+        return y, (y if training else None)
+
+    def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
+        """``dy - exp(y) * sum(dy)``."""
+        return functional.log_softmax_backward(dy, saved, name=self.path) if input_gradient else None

@@ -45,6 +45,11 @@ class Layer:
 
     registry: ClassVar[dict[str, type[Layer]]] = {}
 
+    @property
+    def takes_integers(self) -> bool:
+        """Whether its input is integers, which have no gradient, as an `Embedding`'s is."""
+        return False
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         known = Layer.registry.get(cls.__name__, cls)
@@ -82,7 +87,10 @@ class Layer:
 
     @property
     def trainable(self) -> bool:
-        """Whether some parameter is to be trained. Assigning sets it for all parameters."""
+        """Whether some parameter is to be trained. Assigning sets it for all, and for running statistics.
+
+        Such state is never trained; frozen, it is not updated either.
+        """
         return any(p.trainable for p in self.parameters)
 
     @trainable.setter
@@ -134,7 +142,7 @@ class Layer:
 
         Args:
             dy: gradient of the output ``(N, *output_shape)``.
-            saved: what `forward` returned in training.
+            saved: what `forward` returned in training; containers use it up.
             input_gradient: False where nothing below the layer is to be trained.
 
         Returns:
@@ -282,11 +290,16 @@ class Layer:
         rng: np.random.Generator | None,
         dtype: DTypeLike,
         penalty: Penalty | None = None,
+        *,
+        learned: bool = True,
+        full_precision: bool = False,
     ) -> Parameter:
-        """Make a parameter named after the layer, and keep it."""
+        """Make a parameter named after the layer, and keep it; see `Parameter`."""
         value = empty(shape, dtype)  # a block aligned for the kernels, where NumPy's would not be
         value.numpy()[...] = 0 if rng is None else initializer(shape, rng, dtype)
-        parameter = Parameter(value, f"{self.path}.{kind}", penalty=penalty)
+        parameter = Parameter(
+            value, f"{self.path}.{kind}", penalty=penalty, learned=learned, full_precision=full_precision
+        )
         self._parameters.append(parameter)
         return parameter
 
@@ -347,8 +360,13 @@ def require_spatial(name: str, input_shape: Shape, rank: int) -> None:
         )
 
 
-def checked_input(name: str, x: ArrayLike, shape: Shape, dtype: np.dtype[Any], device: str = "cpu") -> Tensor:
-    """The input as a Tensor of ``(N, *shape)`` and dtype on a device, or an error that names the model."""
+def checked_input(
+    name: str, x: ArrayLike, shape: Shape, dtype: np.dtype[Any] | None, device: str = "cpu"
+) -> Tensor:
+    """The input as a Tensor of ``(N, *shape)`` and dtype on a device, or an error that names the model.
+
+    Without a dtype it is to be of integers.
+    """
     x = as_tensor(x, name=name)
     if x.device != device:
         expected, remedy = f"an input on {device!r}, where the model is", f"move one, as by .to({device!r})"
@@ -357,7 +375,11 @@ def checked_input(name: str, x: ArrayLike, shape: Shape, dtype: np.dtype[Any], d
         expected = f"an input of shape (N, {', '.join(map(str, shape))})"
         remedy = "add a batch axis: x[None]" if x.shape == shape else "reshape or resize it, channels last"
         raise ShapeError(message(name, expected, str(x.shape), remedy))
-    if x.dtype != dtype:
+    if dtype is None:
+        if x.dtype.kind not in "iu":
+            remedy = "number the words or categories from 0"
+            raise DTypeError(message(name, "an input of integers", str(x.dtype), remedy))
+    elif x.dtype != dtype:
         raise DTypeError(
             message(name, f"an input of {dtype}", str(x.dtype), f"convert it: x.astype({str(dtype)!r})")
         )

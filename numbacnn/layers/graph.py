@@ -161,13 +161,22 @@ class Graph(Container):
             raise ShapeError(message(self.path, f"{count} {expected}", str(len(each)), remedy))
         return each
 
+    @property
+    def takes_integers(self) -> bool:
+        """Whether the input of its one is integers."""
+        return len(self.inputs) == 1 and self._integers(self.inputs[0])
+
+    def _integers(self, key: str) -> bool:
+        """Whether an input is integers: what takes it says so."""
+        return any(key in node.sources and node.layer.takes_integers for node in self.nodes)
+
     @in_precision
     def forward(self, x: ArrayLike | Mapping[str, ArrayLike], training: Training = False) -> tuple[Any, Any]:
         """Run the nodes in order; see `Layer.forward`.
 
         Args:
-            x: ``(N, *input_shape)`` of the model's dtype; of several inputs a sequence in their order, or
-                arrays by name.
+            x: ``(N, *input_shape)`` of the model's dtype, or of integers where an `Embedding` takes them; of
+                several inputs a sequence in their order, or arrays by name.
             training: False to predict; to train, True or the generator of the random layers.
 
         Returns:
@@ -182,7 +191,7 @@ class Graph(Container):
         check = config.check_finite
         values: dict[str, Any] = {}
         for key, value, shape in zip(self.inputs, self._given(x, "arrays"), self._shapes(), strict=True):
-            values[key] = self._checked(value, shape)
+            values[key] = self._checked(value, shape, self._integers(key))
             if check:
                 require_finite(self.path, f"input {key}", values[key])
         left, saved = self._takers.copy(), {}
@@ -210,7 +219,7 @@ class Graph(Container):
 
         Args:
             dy: gradient of the output ``(N, *output_shape)``; of several outputs a sequence, one for each.
-            saved: what `forward` returned in training; it stays valid.
+            saved: what `forward` returned in training; it is used up, as in a Sequential.
             input_gradient: True to go on to the inputs, which training does not need.
 
         Returns:
@@ -221,7 +230,7 @@ class Graph(Container):
             ArgumentError, NumericsError: as of a Sequential.
 
         """
-        self._require_saved(saved)
+        self._require_saved(saved, len(self.nodes))
         many = len(self.outputs) > 1
         given = self._counted(dy, len(self.outputs), "gradients of the outputs") if many else [dy]
         shapes = self.output_shape if many else (self.output_shape,)
@@ -235,7 +244,7 @@ class Graph(Container):
             if not wanted[node.name]:
                 continue
             below = [wanted[source.partition(":")[0]] for source in node.sources]
-            dx = node.layer.backward(self._taken(sums, node), saved[node.name], any(below))
+            dx = node.layer.backward(self._taken(sums, node), saved.pop(node.name), any(below))
             if check:
                 for p in node.layer.parameters:
                     require_finite(p.name, "gradient", p.grad)
@@ -291,7 +300,8 @@ class Graph(Container):
         shapes = self._shapes()
         source = self._chosen("input", input, self.inputs)
         target = self._chosen("output", output, self.outputs)
-        seen = [self._itself(s) if k == source else None for k, s in enumerate(shapes)]
+        integers = self._integers(self.inputs[source])
+        seen = [self._itself(s, integers) if k == source else None for k, s in enumerate(shapes)]
         found = self.trace(*seen)[target]
         if found is None:
             got = f"{self.inputs[source]!r} and {self.outputs[target]!r}"

@@ -78,12 +78,17 @@ class Sequential(Container):
         self.input_shape, self.output_shape = input_shape, shape
         return shape
 
+    @property
+    def takes_integers(self) -> bool:
+        """Whether its first layer's input is integers."""
+        return bool(self.layers) and self.layers[0].takes_integers
+
     @in_precision
     def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
         """Run the layers in order; see `Layer.forward`.
 
         Args:
-            x: ``(N, *input_shape)`` of the model's dtype.
+            x: ``(N, *input_shape)`` of the model's dtype, or of integers where an `Embedding` takes them.
             training: False to predict; to train, True or the generator of the random layers.
 
         Returns:
@@ -95,7 +100,7 @@ class Sequential(Container):
             NumericsError: `config.check_finite` is on, and the input or some layer's output is not finite.
 
         """
-        y = self._checked(x, self._require_built())
+        y = self._checked(x, self._require_built(), self.takes_integers)
         check = config.check_finite
         if check:
             require_finite(self.path, "input", y)
@@ -113,18 +118,19 @@ class Sequential(Container):
 
         Args:
             dy: gradient of the output ``(N, *output_shape)``.
-            saved: what `forward` returned in training; it stays valid.
+            saved: what `forward` returned in training. It is used up: what a layer kept is let go as soon as
+                its gradients are there.
             input_gradient: True to go on to the input, which training does not need.
 
         Returns:
             Gradient of the input ``(N, *input_shape)``, or None where it is not asked for.
 
         Raises:
-            ArgumentError: `saved` comes from a forward pass that did not train.
+            ArgumentError: `saved` comes from a forward pass that did not train, or was used before.
             NumericsError: `config.check_finite` is on, and some gradient is not finite.
 
         """
-        self._require_saved(saved)
+        self._require_saved(saved, len(self.layers))
         first = 0 if input_gradient else self._first_trainable()
         check = config.check_finite
         dx: Any = self._checked(dy, self.output_shape or ())
@@ -132,7 +138,7 @@ class Sequential(Container):
             require_finite(self.path, "gradient of the output", dx)
         for i in range(len(self.layers) - 1, first - 1, -1):
             layer = self.layers[i]
-            dx = layer.backward(dx, saved[i], input_gradient or i > first)
+            dx = layer.backward(dx, saved.pop(), input_gradient or i > first)
             if check:
                 for p in layer.parameters:
                     require_finite(p.name, "gradient", p.grad)

@@ -58,8 +58,8 @@ def fit(
         model: a layer or container; built for ``x.shape[1:]`` if it is not built. Trained where it is: on a
             GPU after ``model.to("cuda")``, to which each batch is sent while the one before is computed. One
             that computes in 16 bits is trained with a `LossScale`.
-        x: (N, ...) float32 or float64 inputs, as the model's parameters; finite. For a model of several
-            inputs a tuple of arrays.
+        x: (N, ...) float32 or float64 inputs, as the model's parameters; finite. Integers where the model
+            begins with an `Embedding`. For a model of several inputs a tuple of arrays.
         y: (N,) integer class labels, (N, ...) maps of a class for each pixel, or an array of x's dtype: class
             probabilities or values. A tuple of arrays gives each loss of a `losses.Sum` its own.
         loss: has ``value_and_gradient(prediction, target)``. By default SoftmaxCrossEntropy for integer
@@ -86,8 +86,8 @@ def fit(
 
     """
     epochs, seed = _integer("epochs", epochs, 1), _integer("seed", seed, 0)
-    inputs, targets = arrays_of("fit", x, y)
-    dtype = first_of(inputs).dtype
+    inputs, targets = arrays_of("fit", x, y, model.takes_integers)
+    dtype = _values_of(model, inputs)
     if not model.built:
         rng = np.random.default_rng([seed, _INITIAL_VALUES])
         shape: Any = mapped(lambda a: a.shape[1:], inputs)
@@ -97,7 +97,7 @@ def fit(
     batches = Batches(inputs, targets, batch_size, augment=augment, seed=_derive(seed, _ORDER))
     validation = None
     if validation_data is not None:
-        validation = arrays_of("validation_data", *validation_data)
+        validation = arrays_of("validation_data", *validation_data, model.takes_integers)
         validation = validation[0], prepared("validation_data", model, validation[1], loss, dtype)
     run = Run(model, Adam() if optimizer is None else optimizer, batches, epochs, scale=scale_for(model))
     listeners = [*([ProgressBar()] if verbose else []), *callbacks]
@@ -182,10 +182,10 @@ def _step(
 
     Its buffers are free for the next one when it returns.
     """
+    model.zero_grad()  # first: the last step's gradients need not lie beside the activations
     prediction, saved = model.forward(x, training=rng)
     value, gradient = loss.value_and_gradient(prediction, y)
     penalty = penalty_value(model.parameters)  # its gradient is the optimizer's to add
-    model.zero_grad()
     model.backward(gradient if scale is None else mapped(scale.up, gradient), saved)
     if scale is None:
         optimizer.step(model.parameters)
@@ -228,9 +228,9 @@ def evaluate(
         ShapeError, DTypeError, TargetError, NumericsError, ArgumentError: as `fit`.
 
     """
-    inputs, targets = arrays_of("evaluate", x, y)
+    inputs, targets = arrays_of("evaluate", x, y, model.takes_integers)
     loss = loss_for("evaluate", targets) if loss is None else loss
-    targets = prepared("evaluate", model, targets, loss, first_of(inputs).dtype)
+    targets = prepared("evaluate", model, targets, loss, _values_of(model, inputs))
     tally = Tally(has_classes(targets, loss), ignored=_ignored(loss))
     batches = Batches(inputs, targets, batch_size, shuffle=False)
     weights: Any = None
@@ -253,12 +253,13 @@ def predict(model: Layer, x: ArrayLike | tuple[np.ndarray, ...], *, batch_size: 
 
     Args:
         model: built.
-        x: (N, ...) inputs of the parameters' dtype; N may be 0. Of several inputs a tuple of arrays.
+        x: (N, ...) inputs of the parameters' dtype, or integers where an `Embedding` takes them; N may be 0.
+            Of several inputs a tuple of arrays.
         batch_size: samples that go through the model at a time, at least 1.
 
     Returns:
-        (N, ...) the outputs, in x's dtype: logits where the model ends without a softmax. Of several outputs
-        a tuple of arrays.
+        (N, ...) the outputs, in the parameters' dtype: logits where the model ends without a softmax. Of
+        several outputs a tuple of arrays.
 
     Raises:
         ShapeError, DTypeError: the inputs do not fit the model.
@@ -267,12 +268,14 @@ def predict(model: Layer, x: ArrayLike | tuple[np.ndarray, ...], *, batch_size: 
     """
     batch_size = _integer("batch_size", batch_size, 1)
     inputs: Any = x if isinstance(x, tuple) and isinstance(x[0], np.ndarray) else np.asarray(x)
-    main = first_of(inputs)
+    if model.takes_integers and inputs.dtype.kind in "iu":
+        inputs = inputs.astype(np.int64, copy=False)  # which GPUs take
+    main, kind = first_of(inputs), _values_of(model, inputs)
     # An empty batch goes through like any other: it has an output shape too
     starts = range(0, max(1, len(main)), batch_size)
     parts = (_slice(inputs, i, i + batch_size) for i in starts)
     sent = staged(((part, first_of(part)[:0]) for part in parts), model.device)
-    found = [mapped(lambda y: _on_host(y, main.dtype), model(part)) for part, _ in sent]
+    found = [mapped(lambda y: _on_host(y, kind), model(part)) for part, _ in sent]
     if isinstance(found[0], tuple):
         return tuple(map(_joined, zip(*found, strict=True)))
     return _joined(found)
@@ -288,6 +291,11 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _ignored(loss: Any) -> int | None:
     return loss.ignored if isinstance(loss, Loss) else None
+
+
+def _values_of(model: Layer, inputs: Data) -> np.dtype[Any]:
+    """The element type of values: of integer inputs float32."""
+    return np.dtype(np.float32) if model.takes_integers else first_of(inputs).dtype
 
 
 def _on_host(prediction: Tensor, dtype: np.dtype[Any]) -> np.ndarray:

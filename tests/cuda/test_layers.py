@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
-from numbacnn import config
+from numbacnn import config, fit, predict
+from numbacnn.errors import DTypeError
 from numbacnn.layers import (
+    ELU,
+    GELU,
+    SELU,
     AdaptiveAvgPool2D,
     AdaptiveMaxPool2D,
     Add,
@@ -18,19 +22,31 @@ from numbacnn.layers import (
     Crop,
     Dense,
     DepthwiseConv2D,
+    DropPath,
+    Embedding,
+    Flatten,
     GaussianPool2D,
     GlobalAvgPool2D,
     GlobalMaxPool2D,
     Graph,
+    GroupNorm,
+    Hardsigmoid,
+    Hardswish,
+    InstanceNorm,
+    LayerNorm,
     LeakyReLU,
+    LocalResponseNorm,
+    LogSoftmax,
     LpPool2D,
     MaxPool1D,
+    Mish,
     Multiply,
     Pad,
     Parallel,
     Permute,
     PixelShuffle,
     PixelUnshuffle,
+    PReLU,
     ReLU,
     ReLU6,
     Reshape,
@@ -40,6 +56,8 @@ from numbacnn.layers import (
     Sigmoid,
     SiLU,
     Slice,
+    Softplus,
+    SpatialDropout,
     Split,
     Tanh,
     Upsample2D,
@@ -66,6 +84,10 @@ LAYERS = [
     (PixelShuffle(2), IMAGE),
     (PixelUnshuffle((1, 2)), IMAGE),
     (Sequential([LeakyReLU(0.2), Clip(-1, 0.5), SiLU(), ReLU6()]), IMAGE),
+    (Sequential([GroupNorm(2), LayerNorm(), InstanceNorm(scale=True), LocalResponseNorm()]), IMAGE),
+    (Sequential([ELU(0.5), SELU(), GELU(), Mish(), Hardswish()]), IMAGE),
+    (Sequential([GELU(approximate=True), Softplus(2.0), PReLU(), Hardsigmoid(), LogSoftmax()]), IMAGE),
+    (PReLU(shared=True), IMAGE),
     (Reshape((-1, 2)), IMAGE),
     (Permute((3, 1, 2)), IMAGE),
     (Pad((1, 2), mode="circular"), IMAGE),
@@ -126,3 +148,45 @@ def test_containers_compute_in_sixteen_bits(dtype):
     assert layer["branch"]["conv2d_1"].kernel.grad is not None
     bound = {"float16": 5e-3, "bfloat16": 5e-2}[dtype]
     np.testing.assert_allclose(y.astype(np.float32).numpy(), expected, atol=bound * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+def test_embeddings_give_what_they_give_on_the_cpu(kind):
+    layer = Sequential([Embedding(7, 4, padding_index=2), Conv1D(3, 2)])
+    layer.precision = "exact"
+    layer.build((5,), np.random.default_rng(0))
+    x, dy = np.random.default_rng(1).integers(0, 7, (3, 5)), np.ones((3, 4, 3), np.float32)
+    y, saved = layer.forward(x, True)
+    layer.backward(dy, saved)
+    table = layer.layers[0].table
+    expected, gradient = y.numpy().copy(), table.grad.numpy().copy()
+    layer.zero_grad()
+    y, saved = layer.to("cuda", kind).forward(as_tensor(x, device="cuda"), True)
+    layer.backward(as_tensor(dy, device="cuda"), saved)
+    bound = 1e-5 if kind == "float32" else 5e-3
+    np.testing.assert_allclose(y.astype(np.float32).numpy(), expected, atol=bound)
+    np.testing.assert_allclose(table.grad.astype(np.float32).numpy(), gradient, atol=10 * bound)
+    with pytest.raises(DTypeError, match="integers of int32 or int64 on a GPU, got uint8"):
+        layer(as_tensor(x.astype(np.uint8), device="cuda"))
+
+
+def test_models_of_integers_are_trained_and_predict():
+    layer = Sequential([Embedding(7, 4), Flatten(), Dense(2)])
+    layer.build((5,), np.random.default_rng(0))
+    x = np.random.default_rng(1).integers(0, 7, (12, 5))
+    fit(layer.to("cuda"), x, x[:, 0] % 2, epochs=2, batch_size=5, verbose=False)
+    np.testing.assert_allclose(predict(layer, x), predict(layer.to("cpu"), x), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [SpatialDropout, DropPath])
+def test_groups_are_dropped_there_by_the_generator_alone(kind):
+    layer, x = kind(0.5, name="drop"), as_tensor(np.ones((16, 3, 16), np.float32), device="cuda")
+    layer.build((3, 16), None)
+    y, saved = layer.forward(x, np.random.default_rng(4))
+    again, _ = layer.forward(x, np.random.default_rng(4))
+    np.testing.assert_array_equal(y.numpy(), again.numpy())
+    mask = saved.numpy()
+    assert 0 < mask.mean() < 1
+    wide = mask[:, None, :] if kind is SpatialDropout else mask[:, None, None]
+    np.testing.assert_array_equal(y.numpy(), np.broadcast_to(2.0 * wide, x.shape))
+    np.testing.assert_array_equal(layer.backward(x, saved).numpy(), y.numpy())

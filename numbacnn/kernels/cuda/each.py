@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .curves import curve, sigmoid
 from .intrinsics import (
     abs_,
     block_x,
@@ -31,13 +32,6 @@ if TYPE_CHECKING:  # constants that kernels are specialised by
     QUADS = 1  # vectors of four per thread
 
 THREADS = 256
-
-
-@device
-def sigmoid(x):
-    """``1 / (1 + exp(-x))``; no exponential overflows."""
-    small = exp(-abs_(x))
-    return (real(1) if x >= real(0) else small) / (real(1) + small)
 
 
 @device
@@ -86,9 +80,11 @@ def result(a, b, p, q):
         return p * (a - b)
     if OP in ("by the scale", "by the inverse"):
         return a * b
-    if OP == "penalty":
-        return b + ((p if a > real(0) else real(0)) - (p if a < real(0) else real(0)) + q * a)
-    return a * p if OP == "scaled" else a
+    if OP == "approach":
+        return b + p * (a - b)
+    if OP in ("copy", "scaled"):
+        return a * p if OP == "scaled" else a
+    return curve(a, b, p, q)
 
 
 @kernel("x y out p:real q:real n:i64", threads=THREADS)

@@ -22,6 +22,7 @@ __all__ = [
     "dynamic_like",
     "dynamic_shared",
     "exp",
+    "expm1",
     "f32",
     "f64",
     "fill_zero",
@@ -36,6 +37,7 @@ __all__ = [
     "load4",
     "local_array",
     "log",
+    "log1p",
     "matrix4",
     "matrix4_turned",
     "maximum",
@@ -44,6 +46,7 @@ __all__ = [
     "mma_f16",
     "mma_tf32",
     "mul_high",
+    "normal_cdf",
     "outer",
     "pow_",
     "real",
@@ -115,7 +118,10 @@ shuffle_down: Any = Word("shuffle_down")  # (value, by): the value of lane + by,
 div: Any = Word("div")  # (a, b): a // b of 32-bit numbers, a >= 0, b > 0
 fma: Any = Word("fma")
 exp: Any = Word("exp")
+expm1: Any = Word("expm1")
 log: Any = Word("log")
+log1p: Any = Word("log1p")
+normal_cdf: Any = Word("normal_cdf")  # the normal distribution's share below a number
 sqrt: Any = Word("sqrt")
 rsqrt: Any = Word("rsqrt")
 tanh: Any = Word("tanh")

@@ -236,6 +236,18 @@ def is_nan(typingctx, x):
     return signature(types.boolean, x), codegen
 
 
+@intrinsic
+def normal_cdf(typingctx, x):
+    """The normal distribution's share below x, by the library of numba-cuda's other functions."""
+
+    def codegen(context, builder, sig, args):
+        name = "__nv_normcdff" if sig.args[0] == f32 else "__nv_normcdf"
+        kind = ir.FunctionType(args[0].type, [args[0].type])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+    return signature(x, x), codegen
+
+
 def _chosen(comparison):
     @intrinsic
     def word(typingctx, a, b):
@@ -270,4 +282,5 @@ def sync_warp():
 
 
 exp, log, sqrt, tanh, pow_, abs_ = math.exp, math.log, math.sqrt, math.tanh, math.pow, abs
+expm1, log1p = math.expm1, math.log1p
 static_range = range

@@ -339,6 +339,10 @@ def pow_(x: Any, y: Any) -> Any:
     return type(x)(x**y)
 
 
+def normal_cdf(x: Any) -> Any:
+    return type(x)(0.5 * math.erfc(-float(x) / math.sqrt(2.0)))
+
+
 def maximum(a: Any, b: Any) -> Any:
     return a if a > b else b
 
@@ -352,6 +356,7 @@ def is_nan(x: Any) -> bool:
 
 
 exp, log, sqrt, tanh, abs_ = np.exp, np.log, np.sqrt, np.tanh, abs
+expm1, log1p = np.expm1, np.log1p
 static_range = range
 MEETING = {"sync", "sync_warp", "shuffle_xor", "shuffle_down"}
 """Words in which threads meet."""

@@ -5,6 +5,21 @@ integer targets and masks. Each function writes its last array arguments, comput
 element type, and validates nothing. The kernels in ``kernels/cpu`` have the same names and parameters.
 """
 
+from .activation import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    hardsigmoid_backward,
+    hardsigmoid_forward,
+    hardswish_backward,
+    hardswish_forward,
+    mish_backward,
+    mish_forward,
+    softplus_backward,
+    softplus_forward,
+)
+from .batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
 from .conv import (
     conv_backward_data,
     conv_backward_weights,
@@ -34,6 +49,11 @@ from .elementwise import (
     tanh_backward,
     tanh_forward,
 )
+from .embedding import embedding_backward, embedding_forward
+from .group_dropout import group_dropout_backward, group_dropout_forward
+from .group_norm import group_norm_backward, group_norm_forward
+from .layer_norm import layer_norm_backward, layer_norm_forward
+from .log_softmax import log_softmax_backward, log_softmax_forward
 from .lp_pool import lp_pool_backward, lp_pool_forward
 from .pad import pad_backward, pad_forward
 from .pointwise import (
@@ -57,7 +77,9 @@ from .pool import (
     max_pool_forward,
     max_pool_indices,
 )
+from .prelu import prelu_backward, prelu_forward
 from .resample import resize_backward, resize_forward
+from .response_norm import local_response_norm_backward, local_response_norm_forward
 from .shuffle import (
     pixel_shuffle_backward,
     pixel_shuffle_forward,
@@ -80,20 +102,22 @@ from .softmax import (
     target_weights,
 )
 from .unpool import max_unpool_backward, max_unpool_forward
-from .update import adam_update, add_penalty, penalty_value, rmsprop_update, sgd_update
+from .update import average_step, optimizer_step, penalty_value, square_sum
 from .weighted_pool import weighted_pool_backward, weighted_pool_forward
 
 __all__ = [
-    "adam_update",
     "add",
-    "add_penalty",
+    "average_step",
     "avg_pool_backward",
     "avg_pool_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_statistics",
     "bias_backward",
-    "clip_backward",
-    "clip_forward",
     "binary_cross_entropy_backward",
     "binary_cross_entropy_forward",
+    "clip_backward",
+    "clip_forward",
     "conv_backward_data",
     "conv_backward_weights",
     "conv_forward",
@@ -108,16 +132,36 @@ __all__ = [
     "dice_forward",
     "dropout_backward",
     "dropout_forward",
+    "elu_backward",
+    "elu_forward",
+    "embedding_backward",
+    "embedding_forward",
     "focal_backward",
-    "focal_forward",
     "focal_cross_entropy_backward",
     "focal_cross_entropy_forward",
+    "focal_forward",
+    "gelu_backward",
+    "gelu_forward",
+    "group_dropout_backward",
+    "group_dropout_forward",
+    "group_norm_backward",
+    "group_norm_forward",
+    "hardsigmoid_backward",
+    "hardsigmoid_forward",
+    "hardswish_backward",
+    "hardswish_forward",
     "huber_backward",
     "huber_forward",
     "kl_divergence_backward",
     "kl_divergence_forward",
+    "layer_norm_backward",
+    "layer_norm_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "local_response_norm_backward",
+    "local_response_norm_forward",
+    "log_softmax_backward",
+    "log_softmax_forward",
     "lp_pool_backward",
     "lp_pool_forward",
     "max_pool_backward",
@@ -129,7 +173,10 @@ __all__ = [
     "mean_absolute_error_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
+    "mish_backward",
+    "mish_forward",
     "multiply",
+    "optimizer_step",
     "pad_backward",
     "pad_forward",
     "penalty_value",
@@ -137,12 +184,12 @@ __all__ = [
     "pixel_shuffle_forward",
     "pixel_unshuffle_backward",
     "pixel_unshuffle_forward",
+    "prelu_backward",
+    "prelu_forward",
     "relu_backward",
     "relu_forward",
     "resize_backward",
     "resize_forward",
-    "rmsprop_update",
-    "sgd_update",
     "sigmoid_backward",
     "sigmoid_forward",
     "silu_backward",
@@ -151,6 +198,9 @@ __all__ = [
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softmax_forward",
+    "softplus_backward",
+    "softplus_forward",
+    "square_sum",
     "strided_copy",
     "tanh_backward",
     "tanh_forward",
