@@ -63,6 +63,7 @@ def fit(
         y: (N,) integer class labels, or an (N, ...) array of x's dtype: class probabilities or values.
         x: (N, ...) float32 or float64 inputs, as the model's parameters; finite. For a model of several
             inputs a tuple of arrays.
+            begins with an `Embedding`. For a model of several inputs a tuple of arrays.
         y: (N,) integer class labels, (N, ...) maps of a class for each pixel, or an array of x's dtype: class
             probabilities or values. A tuple of arrays gives each loss of a `losses.Sum` its own.
         loss: has ``value_and_gradient(prediction, target)``. By default SoftmaxCrossEntropy for integer
@@ -102,6 +103,8 @@ def fit(
         _check_targets("validation_data", model, validation[1], loss)
     inputs, targets = arrays_of("fit", x, y)
     dtype = first_of(inputs).dtype
+    inputs, targets = arrays_of("fit", x, y, model.takes_integers)
+    dtype = _values_of(model, inputs)
     if not model.built:
         rng = np.random.default_rng([seed, _INITIAL_VALUES])
         shape: Any = mapped(lambda a: a.shape[1:], inputs)
@@ -111,7 +114,7 @@ def fit(
     batches = Batches(inputs, targets, batch_size, augment=augment, seed=_derive(seed, _ORDER))
     validation = None
     if validation_data is not None:
-        validation = arrays_of("validation_data", *validation_data)
+        validation = arrays_of("validation_data", *validation_data, model.takes_integers)
         validation = validation[0], prepared("validation_data", model, validation[1], loss, dtype)
     run = Run(model, Adam() if optimizer is None else optimizer, batches, epochs, scale=scale_for(model))
     listeners = [*([ProgressBar()] if verbose else []), *callbacks]
@@ -249,8 +252,9 @@ def evaluate(
     _check_targets("evaluate", model, targets, loss)
     tally = Tally(_has_classes(targets, loss))
     inputs, targets = arrays_of("evaluate", x, y)
+    inputs, targets = arrays_of("evaluate", x, y, model.takes_integers)
     loss = loss_for("evaluate", targets) if loss is None else loss
-    targets = prepared("evaluate", model, targets, loss, first_of(inputs).dtype)
+    targets = prepared("evaluate", model, targets, loss, _values_of(model, inputs))
     tally = Tally(has_classes(targets, loss), ignored=_ignored(loss))
     batches = Batches(inputs, targets, batch_size, shuffle=False)
     weights: Any = None
@@ -274,6 +278,7 @@ def predict(model: Layer, x: ArrayLike | tuple[np.ndarray, ...], *, batch_size: 
     Args:
         model: built.
         x: (N, ...) inputs of the parameters' dtype, or integers where an `Embedding` takes them; N may be 0.
+            Of several inputs a tuple of arrays.
         batch_size: samples that go through the model at a time, at least 1.
 
     Returns:
@@ -284,6 +289,8 @@ def predict(model: Layer, x: ArrayLike | tuple[np.ndarray, ...], *, batch_size: 
     Returns:
         (N, ...) the outputs, in x's dtype: logits where the model ends without a softmax. Of several outputs
         a tuple of arrays.
+        (N, ...) the outputs, in the parameters' dtype: logits where the model ends without a softmax. Of
+        several outputs a tuple of arrays.
 
     Raises:
         ShapeError, DTypeError: the inputs do not fit the model.
@@ -302,12 +309,14 @@ def predict(model: Layer, x: ArrayLike | tuple[np.ndarray, ...], *, batch_size: 
     return np.concatenate([first, *others]) if others else first.copy()
     batch_size = _integer("batch_size", batch_size, 1)
     inputs: Any = x if isinstance(x, tuple) and isinstance(x[0], np.ndarray) else np.asarray(x)
-    main = first_of(inputs)
+    if model.takes_integers and inputs.dtype.kind in "iu":
+        inputs = inputs.astype(np.int64, copy=False)  # which GPUs take
+    main, kind = first_of(inputs), _values_of(model, inputs)
     # An empty batch goes through like any other: it has an output shape too
     starts = range(0, max(1, len(main)), batch_size)
     parts = (_slice(inputs, i, i + batch_size) for i in starts)
     sent = staged(((part, first_of(part)[:0]) for part in parts), model.device)
-    found = [mapped(lambda y: _on_host(y, main.dtype), model(part)) for part, _ in sent]
+    found = [mapped(lambda y: _on_host(y, kind), model(part)) for part, _ in sent]
     if isinstance(found[0], tuple):
         return tuple(map(_joined, zip(*found, strict=True)))
     return _joined(found)
@@ -323,6 +332,11 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _ignored(loss: Any) -> int | None:
     return loss.ignored if isinstance(loss, Loss) else None
+
+
+def _values_of(model: Layer, inputs: Data) -> np.dtype[Any]:
+    """The element type of values: of integer inputs float32."""
+    return np.dtype(np.float32) if model.takes_integers else first_of(inputs).dtype
 
 
 def _on_host(prediction: Tensor, dtype: np.dtype[Any]) -> np.ndarray:
