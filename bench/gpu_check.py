@@ -15,6 +15,7 @@ from numbacnn.dims import ConvDims, PoolDims
 from numbacnn.epilogue import Activation
 from numbacnn.kernels import reference
 from numbacnn.pool_dims import WindowDims
+from numbacnn.update_rules import RULES, Numbers
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 #: Kinds of computing: element type, precision, and the bound of errors. Of products it is relative to the
@@ -266,7 +267,7 @@ def elementwise_cases(small: bool) -> Iterator[Case]:
     yield Case("softmax", "softmax_forward", "", (x, out), PLAIN, False, 2)
     yield Case("softmax", "softmax_backward", "", (p, y, out), PLAIN, False, 4)
     for smoothing in (0.0, 0.1):
-        arguments = (x, labels, smoothing, loss, out)
+        arguments = (x, labels, None, -1, smoothing, loss, out)
         yield Case(
             "softmax",
             "softmax_cross_entropy_forward",
@@ -276,22 +277,56 @@ def elementwise_cases(small: bool) -> Iterator[Case]:
             False,
             2,
         )
-        arguments = (p, labels, smoothing, 0.5, out)
+        arguments = (p, labels, None, -1, smoothing, None, 0.5, out)
         yield Case("softmax", "softmax_cross_entropy_backward", f"{smoothing}", arguments, PLAIN, False, 2)
-    yield Case("softmax", "mean_squared_error_forward", "", (x, y, loss), ("float64", "exact"), False, 2)
-    yield Case("softmax", "mean_squared_error_backward", "", (x, y, 0.5, out), PLAIN, False, 2)
+    yield Case("pointwise", "mean_squared_error_forward", "", (x, y, loss), ("float64", "exact"), False, 2)
+    yield Case("pointwise", "mean_squared_error_backward", "", (x, y, 0.5, out), PLAIN, False, 2)
+
+
+def norm_cases(small: bool) -> Iterator[Case]:
+    a = Drawn()
+    shapes = [(2, 5, 4, 6)] if small else [(2, 31, 33, 24), (3, 17, 19, 7), (2, 9, 9, 512), (1, 65, 1040)]
+    for shape in shapes:
+        x, dy, y, dx, c = a(*shape) + 0.5, a(*shape), a.out(*shape), a.out(*shape), shape[-1]
+        gamma, beta, slopes = a(c), a(c), (a.out(c), a.out(c))
+        for groups in {1, 2 if c % 2 == 0 else c, c}:
+            label, moments = f"{shape} in {groups}", np.abs(a(shape[0], groups, 2))
+            forward = (x, gamma, beta, 1e-3, y, a.out(*moments.shape))
+            yield Case("group_norm", "group_norm_forward", label, forward, PLAIN, False, 2)
+            backward = (x, moments, gamma, dy, dx, *slopes)
+            yield Case("group_norm", "group_norm_backward", label, backward, PLAIN, False, 8)
+        for lead in range(1, len(shape)):
+            inner, label, moments = shape[lead:], f"{shape} from {lead}", np.abs(a(*shape[:lead], 2))
+            gamma, beta, outs = a(*inner), a(*inner), (a.out(*inner), a.out(*inner))
+            forward = (x, gamma, beta, 1e-3, y, a.out(*moments.shape))
+            yield Case("layer_norm", "layer_norm_forward", label, forward, PLAIN, False, 2)
+            backward = (x, moments, gamma, dy, dx, *outs)
+            yield Case("layer_norm", "layer_norm_backward", label, backward, PLAIN, False, 8)
+        for size, exponent in ((5, 0.75), (4, 0.5), (3, 1.0), (9, 0.6)):
+            numbers, label = (size, 0.5, exponent, 2.0), f"{shape} {size} {exponent}"
+            file, name = "response_norm", "local_response_norm"
+            yield Case(file, f"{name}_forward", label, (x, *numbers, y), PLAIN, False, 4)
+            yield Case(file, f"{name}_backward", label, (x, dy, *numbers, dx), PLAIN, False, 4)
 
 
 def update_cases(small: bool) -> Iterator[Case]:
     a, size = Drawn(), 131 if small else 1_000_003
-    w, g, m, v = a(size), a(size), a(size), np.abs(a(size))
-    kinds = ("float64", "exact")
-    yield Case("update", "sgd_update", "", (w, g, m, 0.1, 0.9, False), kinds)
-    yield Case("update", "sgd_update", "nesterov", (w, g, m, 0.1, 0.9, True), kinds)
-    yield Case("update", "rmsprop_update", "", (w, g, v, 0.01, 0.9, 1e-7), kinds)
-    yield Case("update", "adam_update", "", (w, g, m, v, 0.01, 0.9, 0.999, 1e-7, 0.1, 9), kinds)
-    yield Case("update", "add_penalty", "", (w, g, 0.1, 0.2), kinds)
+    w, g, m, v, most = a(size), a(size), a(size), np.abs(a(size)), np.abs(a(size))
+    kinds, average = ("float64", "exact"), a(size)
+    states = {"m": [m], "v": [v], "mv": [m, v], "vm": [v, m], "vv": [v, most], "mvv": [m, v, most]}
+    told = Numbers(0.01, 9.0, 0.7, 2.0, 0.01, 0.02, 0.1, 0.1, 0.9, 0.99, 1e-4, 0.2, 0.0, 0.1)
+    kept = {"sgd": "m", "lion": "m", "rmsprop": "v", "rmsprop_momentum": "vm", "adagrad": "v"}
+    kept |= {"adadelta": "vv", "amsgrad": "mvv"}
+    for rule, count in RULES.items():
+        if rule == "rmsprop_centered":
+            own = [4.0 + v, m, w]  # a variance above 0
+        else:
+            own = states[kept.get(rule, "mv")] if count else []
+        arguments = (rule, w, g, *[*own, None, None, None][:3], average, told)
+        yield Case("update", "optimizer_step", rule, arguments, kinds, False, 4)
+    yield Case("update", "average_step", "", (w, average, 0.1), kinds)
     yield Case("update", "penalty_value", "", (w, 0.1, 0.2), kinds, False, math.log2(size))
+    yield Case("update", "square_sum", "", (g,), kinds)
 
 
 SECTIONS: dict[str, Callable[[bool], Iterator[Case]]] = {
@@ -299,5 +334,6 @@ SECTIONS: dict[str, Callable[[bool], Iterator[Case]]] = {
     "pool": pool_cases,
     "gather": gather_cases,
     "elementwise": elementwise_cases,
+    "norm": norm_cases,
     "update": update_cases,
 }

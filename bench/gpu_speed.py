@@ -257,7 +257,7 @@ def memory_kernels(settings: Settings) -> Iterator[Row]:
 
     cases = [*memory_bound._cases(0.001 if settings.small else 256.0)]
     cases += [] if settings.small else [*resample._cases(256.0)]
-    chosen = ("relu_forward", "add", "sgd_update") if settings.small else ("",)
+    chosen = ("relu_forward", "add", "optimizer_step sgd") if settings.small else ("",)
     for case in cases:
         if not case.name.startswith(chosen):
             continue

@@ -22,16 +22,20 @@ from numbacnn.kernels.cpu import (
     activation,
     elementwise,
     group_dropout,
+    group_norm,
+    layer_norm,
     log_softmax,
     lp_pool,
     pool,
     prelu,
+    response_norm,
     softmax,
     unpool,
     update,
     weighted_pool,
 )
 from numbacnn.pool_dims import PoolGeometry, WindowDims
+from numbacnn.update_rules import Numbers
 
 ALLOWED = 1e-5  # of the largest output
 CHANNELS = 64
@@ -104,6 +108,25 @@ def _pool_cases(megabytes: float, array: Arrays) -> Iterator[Case]:
         yield Case(f"max_unpool_backward {label}", unpool.max_unpool_backward, (x, indices, dy.copy()), (2,))
 
 
+def _norm_cases(x: np.ndarray, dy: np.ndarray, y: np.ndarray) -> Iterator[Case]:
+    """Normalisations of single examples: of 32 groups of channels, of pixels' channels, of neighbours."""
+    n, c = len(x), x.shape[-1]
+    gamma, beta, slopes = np.ones(c, np.float32), np.zeros(c, np.float32), np.empty((2, c), np.float32)
+    for name, file, kept in (
+        ("group_norm", group_norm, (n, 32, 2)),
+        ("layer_norm", layer_norm, (*x.shape[:-1], 2)),
+    ):
+        forward, backward = (getattr(file, f"{name}_{way}") for way in ("forward", "backward"))
+        statistics = np.empty(kept, np.float32)
+        forward(x, gamma, beta, 1e-5, y, statistics)
+        yield Case(f"{name}_forward", forward, (x, gamma, beta, 1e-5, y, statistics.copy()), (4, 5))
+        yield Case(f"{name}_backward", backward, (x, statistics, gamma, dy, y, *slopes), (4, 5, 6))
+    numbers = 5, 1e-4, 0.75, 2.0
+    forward, backward = response_norm.local_response_norm_forward, response_norm.local_response_norm_backward
+    yield Case("local_response_norm_forward", forward, (x, *numbers, y), (5,))
+    yield Case("local_response_norm_backward", backward, (x, dy, *numbers, y), (6,))
+
+
 def _curve_cases(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Iterator[Case]:
     """The activations with their options; y stands for gradients, and x for what the forward pass kept."""
     options: dict[str, tuple[float, ...]] = {
@@ -146,6 +169,7 @@ def _cases(megabytes: float) -> Iterator[Case]:
     yield Case("dropout_forward", elementwise.dropout_forward, (x, mask, 1.25, z), (3,))
     yield Case("add", elementwise.add, (x, y, z), (2,))
     yield Case("bias_backward", elementwise.bias_backward, (x, array(CHANNELS)), (1,))
+    yield from _norm_cases(x, y, z)
     channels = mask[:, 0, 0]
     yield Case("group_dropout_forward", group_dropout.group_dropout_forward, (x, channels, 1.25, z), (3,))
     rows = x.reshape(-1, 1024)[: x.size // 1024]
@@ -158,9 +182,11 @@ def _cases(megabytes: float) -> Iterator[Case]:
         (2,),
     )
     w, g, m, v = (a.reshape(-1) for a in (x.copy(), y, z.copy(), np.abs(z)))
-    yield Case("sgd_update", update.sgd_update, (w, g, m, 1e-3, 0.9, False), (0, 2))
-    yield Case("rmsprop_update", update.rmsprop_update, (w, g, v, 1e-3, 0.9, 1e-7), (0, 2))
-    yield Case("adam_update", update.adam_update, (w, g, m, v, 1e-3, 0.9, 0.999, 1e-7, 0.0, 9), (0, 2, 3))
+    told = Numbers(1e-3, 9.0, beta1=0.9, beta2=0.999, eps=1e-7)
+    for rule, states in (("sgd", [m]), ("rmsprop", [v]), ("adam", [m, v])):
+        args = (rule, w, g, *[*states, None, None][:3], None, told)
+        outputs = (1, *range(3, 3 + len(states)))
+        yield Case(f"optimizer_step {rule}", update.optimizer_step, args, outputs)
 
 
 def _check(case: Case) -> None:

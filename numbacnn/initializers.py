@@ -99,6 +99,15 @@ class Zeros(Initializer):
 
 
 @dataclass(frozen=True)
+class Ones(Initializer):
+    """``w = 1``."""
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Return ones."""
+        return np.ones(shape, np.float64)
+
+
+@dataclass(frozen=True)
 class Uniform(Initializer):
     """``w ~ U[low, high)``."""
 
@@ -215,6 +224,7 @@ class LeCunUniform(LeCunNormal):
 
 _BY_NAME = {
     "zeros": Zeros,
+    "ones": Ones,
     "constant": Constant,
     "uniform": Uniform,
     "normal": Normal,

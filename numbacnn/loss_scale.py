@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-import numpy as np
-
 from numbacnn.errors import ArgumentError, message
 from numbacnn.tensor import Tensor
 
@@ -85,30 +83,10 @@ class LossScale:
         """Adapt the scale, after a step."""
         self._kernels.update_loss_scale(self._state, self._flag, self.interval)
 
-    def counter(self) -> Any:
-        """A count of steps on the GPU, 0."""
-        count = self._kernels.empty((1,), np.int32)
-        count.fill_zero()
-        return count
-
     @property
     def arrays(self) -> tuple[Any, Any]:
         """The state on the GPU, and the flag that overflow raises."""
         return self._state, self._flag
-
-    # The rules of the optimizers, with a copy of the weights in 16 bits or None.
-
-    def sgd_update(self, w: Any, g: Any, v: Any, *rule: Any) -> None:
-        """`kernels.cuda.mixed.sgd_update_mixed` under this scale."""
-        self._kernels.sgd_update_mixed(w, g, v, *rule, self._state, self._flag)
-
-    def rmsprop_update(self, w: Any, g: Any, square: Any, *rule: Any) -> None:
-        """`kernels.cuda.mixed.rmsprop_update_mixed` under this scale."""
-        self._kernels.rmsprop_update_mixed(w, g, square, *rule, self._state, self._flag)
-
-    def adam_update(self, w: Any, g: Any, m: Any, v: Any, *rule: Any) -> None:
-        """`kernels.cuda.mixed.adam_update_mixed` under this scale."""
-        self._kernels.adam_update_mixed(w, g, m, v, *rule, self._state, self._flag)
 
 
 def _on(x: Tensor) -> AbstractContextManager[None]:

@@ -65,7 +65,7 @@ class Penalty:
 
 
 class Parameter:
-    """A learned array with its gradient.
+    """An array of a layer's, with its gradient where it is learned.
 
     Attributes:
         value: the array. Optimizers write into it; assign to replace it.
@@ -73,12 +73,17 @@ class Parameter:
             None.
         grad: the gradient of the loss, of the shape of `value`; None until a backward pass adds to it.
         name: unique within a model, dotted from the outermost layer, such as ``"conv2d_1.kernel"``.
-        trainable: False keeps backward passes from computing the gradient and optimizers from touching it.
+        learned: False for state such as running statistics, which is kept, saved, moved and named with the
+            parameters but has no gradient.
+        frozen: keeps backward passes from computing the gradient and optimizers from touching it; of state,
+            keeps its layer from changing it.
+        trainable: whether it is learned and not frozen. Assigning sets `frozen`.
+        full_precision: whether it gets no copy where its model computes in 16 bits.
         penalty: what the regularizers add to the loss for it, or None.
 
     """
 
-    __slots__ = ("copy", "grad", "name", "penalty", "trainable", "value")
+    __slots__ = ("copy", "frozen", "full_precision", "grad", "learned", "name", "penalty", "value")
 
     def __init__(
         self,
@@ -86,13 +91,27 @@ class Parameter:
         name: str = "",
         trainable: bool = True,
         penalty: Penalty | None = None,
+        *,
+        learned: bool = True,
+        full_precision: bool = False,
     ) -> None:
         self.value: Tensor = as_tensor(value, name=name or "parameter")
         self.copy: Tensor | None = None
         self.grad: Tensor | None = None
         self.name = name
-        self.trainable = trainable
+        self.frozen = not trainable
+        self.learned = learned
+        self.full_precision = full_precision or not learned
         self.penalty = penalty
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it is learned and not frozen."""
+        return self.learned and not self.frozen
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self.frozen = not value
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -120,7 +139,7 @@ class Parameter:
         The gradient is forgotten: it belongs to the step that computed it.
         """
         self.value, self.grad = self.value.to(device), None
-        same = compute_dtype is None or compute_dtype == self.dtype
+        same = compute_dtype is None or compute_dtype == self.dtype or self.full_precision
         self.copy = None if same else self.value.astype(compute_dtype or self.dtype)
 
     def assign(self, array: np.ndarray) -> None:
@@ -146,5 +165,6 @@ class Parameter:
         self.grad = None
 
     def __repr__(self) -> str:
-        frozen = "" if self.trainable else ", trainable=False"
-        return f"Parameter({self.name!r}, shape={self.shape}, dtype={self.dtype}{frozen})"
+        facts = f"shape={self.shape}, dtype={self.dtype}"
+        facts += ("" if self.learned else ", learned=False") + (", trainable=False" if self.frozen else "")
+        return f"Parameter({self.name!r}, {facts})"

@@ -114,7 +114,7 @@ def load(path: str | os.PathLike[str]) -> Container:
             got = f"{arrays[name].dtype} {arrays[name].shape}"
             _refuse(path, f"{name} as {p.dtype} {p.shape}", got, "save it again")
         np.copyto(p.value.numpy(), arrays[name])
-        p.trainable = name not in frozen
+        p.frozen = name in frozen
     return model
 
 
@@ -123,7 +123,7 @@ def _architecture(model: Container) -> dict[str, Any]:
         **to_config(model),
         "input_shape": model.input_shape,
         "dtype": str(model.dtype),
-        "frozen": [p.name for p in model.parameters if not p.trainable],
+        "frozen": [p.name for p in model.parameters if p.frozen],
     }
 
 

@@ -1,4 +1,4 @@
-"""ReduceOnPlateau: its rule by hand, beside PyTorch's, and in a training."""
+"""ReduceOnPlateau: its rule by hand, beside PyTorch's, and in a training; averages of weights."""
 
 from types import SimpleNamespace
 
@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbacnn.errors import ArgumentError
-from numbacnn.layers import Dense
-from numbacnn.optimizers import SGD
+from numbacnn.layers import Dense, Sequential
+from numbacnn.optimizers import EMA, SGD
 from numbacnn.schedules import Constant, ExponentialDecay
-from numbacnn.training import Callback, ReduceOnPlateau, fit
+from numbacnn.training import AveragedWeights, Callback, ReduceOnPlateau, fit
 
 
 def reduced(callback, values, lr=1.0):
@@ -160,3 +160,55 @@ def test_repr():
         "ReduceOnPlateau(metric='loss', factor=0.5, patience=3, cooldown=0, min_lr=0.0, mode='min', "
         "min_change=0.0)"
     )
+
+
+class Followed(Callback):
+    """The averages of a training's weights, by hand."""
+
+    def __init__(self, decay):
+        self.decay, self.averages = decay, None
+
+    def train_begin(self, run):
+        self.averages = run.model.weights()
+
+    def batch_end(self, run):
+        for name, value in run.model.weights().items():
+            self.averages[name] = self.decay * self.averages[name] + (1 - self.decay) * value
+
+
+def small_training(*callbacks, optimizer=None):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((20, 4)), rng.standard_normal((20, 3))
+    model = Sequential([Dense(3)])
+    model.build((4,), 0, np.float64)
+    optimizer = optimizer or SGD(0.1)
+    fit(model, x, y, optimizer=optimizer, epochs=2, batch_size=8, callbacks=callbacks, verbose=False)
+    return model, optimizer
+
+
+def test_averaged_weights_are_left_in_the_model():
+    followed = Followed(0.7)
+    model, optimizer = small_training(AveragedWeights(0.7), followed)
+    assert optimizer.ema is None
+    for name, value in model.weights().items():
+        np.testing.assert_allclose(value, followed.averages[name], rtol=1e-12)
+
+
+def test_averaged_weights_may_be_kept_beside_the_model():
+    followed, averaged = Followed(0.7), AveragedWeights(0.7, apply=False)
+    model, _ = small_training(averaged, followed)
+    plain, _ = small_training()
+    for p, q in zip(model.parameters, plain.parameters, strict=True):
+        np.testing.assert_array_equal(p.value.numpy(), q.value.numpy())
+    with averaged.ema.applied():
+        for name, value in model.weights().items():
+            np.testing.assert_allclose(value, followed.averages[name], rtol=1e-12)
+
+
+def test_averages_of_two_kinds_are_refused():
+    model, optimizer = small_training()
+    optimizer.ema = EMA(model)
+    with pytest.raises(ArgumentError, match="AveragedWeights: expected an optimizer without averages"):
+        small_training(AveragedWeights(), optimizer=optimizer)
+    with pytest.raises(ArgumentError, match=r"AveragedWeights: expected decay in \[0, 1\)"):
+        AveragedWeights(1.0)

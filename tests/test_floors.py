@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "numbacnn"
 # From the ground up; a unit is a module or a package. On one floor a unit may import those to its left.
 FLOORS = [
     ["errors", "config", "memory", "_deferred", "_native", "_compile", "_threads", "_jit"],
-    ["_sizes", "dims", "pool_dims", "axis_maps", "receptive", "epilogue", "memory"],
+    ["_sizes", "dims", "pool_dims", "axis_maps", "receptive", "epilogue", "update_rules", "memory"],
     ["kernels.reference", "kernels.cpu", "kernels.cuda"],
     ["tensor"],
     ["functional"],

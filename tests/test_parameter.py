@@ -18,6 +18,16 @@ def test_attributes():
     assert "trainable=False" in repr(Parameter(array, trainable=False))
 
 
+def test_state_is_not_learned():
+    p = Parameter(np.ones(2, np.float32), "norm.mean", learned=False)
+    assert not p.trainable and not p.frozen
+    assert repr(p) == "Parameter('norm.mean', shape=(2,), dtype=float32, learned=False)"
+    p.trainable = True
+    assert not p.trainable and not p.frozen
+    p.trainable = False
+    assert not p.trainable and p.frozen
+
+
 def test_gradients_add_up():
     p = Parameter(np.zeros(3))
     first = Tensor(np.array([1.0, 2.0, 3.0]))

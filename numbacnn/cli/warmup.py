@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -51,7 +52,8 @@ from ..layers import (
     Upsample2D,
 )
 from ..losses import MeanSquaredError, SoftmaxCrossEntropy
-from ..optimizers import SGD, Adam, AdamW, RMSprop
+from ..optimizers import EMA, LAMB, SGD, Adadelta, Adagrad, Adam, Lion, RAdam, RMSprop
+from ..parameter import Parameter
 from ..regularizers import L1L2
 from ..training import fit, predict
 
@@ -110,6 +112,16 @@ def _curves() -> Sequential:
     return Sequential([Flatten(), Dense(8), *curves, SpatialDropout(0.1), LogSoftmax(), Dense(10)])
 
 
+def _step(parameters: Iterable[Parameter]) -> None:
+    """Run every rule of the optimizers, and what goes along with them, on a parameter that has a gradient."""
+    p = next(p for p in parameters if p.grad is not None)
+    kinds = [SGD(), SGD(momentum=0.9), RMSprop(), RMSprop(momentum=0.9), RMSprop(centered=True), Adagrad()]
+    kinds += [Adadelta(), Adam(amsgrad=True), RAdam(), Lion(), LAMB(), SGD(clip_norm=1.0, ema=EMA([p]))]
+    for optimizer in kinds:
+        optimizer.step([p])
+    EMA([p]).update()
+
+
 def compile_kernels(dtype: str) -> None:
     """Run every layer's kernels on arrays of a dtype: kernels are compiled per dtype, not per size."""
     rng = np.random.default_rng(0)
@@ -119,9 +131,9 @@ def compile_kernels(dtype: str) -> None:
     values = np.eye(10, dtype=dtype)[classes]
     augment = Augment()
     add(x, x)  # sums gradients where a parameter gets two, which none does below
-    for optimizer in (SGD(), SGD(0.01, momentum=0.9, nesterov=True), RMSprop(), Adam(), AdamW()):
-        model = _model()
-        fit(model, x, classes, optimizer=optimizer, epochs=1, batch_size=20, augment=augment, verbose=False)
+    model = _model()
+    fit(model, x, classes, optimizer=Adam(), epochs=1, batch_size=20, augment=augment, verbose=False)
+    _step(model.parameters)
     for loss in (MeanSquaredError(), SoftmaxCrossEntropy(label_smoothing=0.1)):
         fit(_model(), x, values, loss=loss, epochs=1, batch_size=20, verbose=False)
     probabilities = Sequential([Flatten(), Dense(10), Softmax()])

@@ -12,7 +12,9 @@ from numbacnn.layers.activation import (
     Softmax,
     Tanh,
 )
+from numbacnn.layers.attention import SpatialAttention, SqueezeExcite
 from numbacnn.layers.base import Layer
+from numbacnn.layers.batch_norm import BatchNorm
 from numbacnn.layers.branches import Parallel, Residual
 from numbacnn.layers.containers import Container
 from numbacnn.layers.conv import Conv1D, Conv2D, Conv3D
@@ -43,7 +45,8 @@ from numbacnn.layers.global_pool import (
     GlobalMaxPool3D,
 )
 from numbacnn.layers.graph import Graph
-from numbacnn.layers.merge import Add, Concat, Multiply, Split
+from numbacnn.layers.group_norm import GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+from numbacnn.layers.merge import Add, Concat, Multiply, Split, WeightedSum
 from numbacnn.layers.pool import (
     AvgPool1D,
     AvgPool2D,
@@ -74,6 +77,7 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
+    "BatchNorm",
     "Clip",
     "Concat",
     "Container",
@@ -104,10 +108,14 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPool3D",
     "Graph",
+    "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
+    "InstanceNorm",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
+    "LocalResponseNorm",
     "LogSoftmax",
     "LpPool1D",
     "LpPool2D",
@@ -137,10 +145,13 @@ __all__ = [
     "Slice",
     "Softmax",
     "Softplus",
+    "SpatialAttention",
     "SpatialDropout",
     "Split",
+    "SqueezeExcite",
     "Tanh",
     "Upsample1D",
     "Upsample2D",
     "Upsample3D",
+    "WeightedSum",
 ]

@@ -87,7 +87,10 @@ class Layer:
 
     @property
     def trainable(self) -> bool:
-        """Whether some parameter is to be trained. Assigning sets it for all parameters."""
+        """Whether some parameter is to be trained. Assigning sets it for all, and for running statistics.
+
+        Such state is never trained; frozen, it is not updated either.
+        """
         return any(p.trainable for p in self.parameters)
 
     @trainable.setter
@@ -139,7 +142,7 @@ class Layer:
 
         Args:
             dy: gradient of the output ``(N, *output_shape)``.
-            saved: what `forward` returned in training.
+            saved: what `forward` returned in training; containers use it up.
             input_gradient: False where nothing below the layer is to be trained.
 
         Returns:
@@ -287,11 +290,16 @@ class Layer:
         rng: np.random.Generator | None,
         dtype: DTypeLike,
         penalty: Penalty | None = None,
+        *,
+        learned: bool = True,
+        full_precision: bool = False,
     ) -> Parameter:
-        """Make a parameter named after the layer, and keep it."""
+        """Make a parameter named after the layer, and keep it; see `Parameter`."""
         value = empty(shape, dtype)  # a block aligned for the kernels, where NumPy's would not be
         value.numpy()[...] = 0 if rng is None else initializer(shape, rng, dtype)
-        parameter = Parameter(value, f"{self.path}.{kind}", penalty=penalty)
+        parameter = Parameter(
+            value, f"{self.path}.{kind}", penalty=penalty, learned=learned, full_precision=full_precision
+        )
         self._parameters.append(parameter)
         return parameter
 

@@ -96,11 +96,12 @@ class Container(Layer):
         for layer in self.layers:
             layer.reset()
 
-    def _require_saved(self, saved: Any) -> None:
-        """ArgumentError where a forward pass did not train."""
-        if saved is None:
-            remedy = "call forward(x, training=True) before it"
-            raise ArgumentError(message(self.path, "what a training forward returned", "None", remedy))
+    def _require_saved(self, saved: Any, parts: int) -> None:
+        """ArgumentError where a forward pass did not train, or its parts were used before."""
+        if saved is None or len(saved) != parts:
+            got = "None" if saved is None else "what another backward pass used up"
+            remedy = "call forward(x, training=True) before each backward pass"
+            raise ArgumentError(message(self.path, "what a training forward returned", got, remedy))
 
     def _checked(self, x: ArrayLike, shape: Shape, integers: bool = False) -> Tensor:
         """The tensor where the model is, in the type that it computes in, or of integers."""
@@ -198,11 +199,13 @@ class Container(Layer):
         return _table(self._title(total), rows)
 
     def _title(self, total: int) -> str:
-        trained = sum(p.size for p in self.parameters if p.trainable)
-        frozen = f", {total - trained:,} of them frozen" if trained != total else ""
+        learned = [p for p in self.parameters if p.learned]
+        state, still = total - sum(p.size for p in learned), sum(p.size for p in learned if p.frozen)
+        parts = [f"{n:,} of them {what}" for n, what in ((state, "statistics"), (still, "frozen")) if n]
         size = total * self.dtype.itemsize / 1024
         shape = extents(self.input_shape)
-        return f"{self.name}: input {shape}, {self.dtype}, {size:,.1f} KiB of parameters{frozen}"
+        first = f"{self.name}: input {shape}, {self.dtype}, {size:,.1f} KiB of parameters"
+        return ", ".join([first, *parts])
 
     def __len__(self) -> int:
         return len(self.layers)

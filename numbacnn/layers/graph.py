@@ -219,7 +219,7 @@ class Graph(Container):
 
         Args:
             dy: gradient of the output ``(N, *output_shape)``; of several outputs a sequence, one for each.
-            saved: what `forward` returned in training; it stays valid.
+            saved: what `forward` returned in training; it is used up, as in a Sequential.
             input_gradient: True to go on to the inputs, which training does not need.
 
         Returns:
@@ -230,7 +230,7 @@ class Graph(Container):
             ArgumentError, NumericsError: as of a Sequential.
 
         """
-        self._require_saved(saved)
+        self._require_saved(saved, len(self.nodes))
         many = len(self.outputs) > 1
         given = self._counted(dy, len(self.outputs), "gradients of the outputs") if many else [dy]
         shapes = self.output_shape if many else (self.output_shape,)
@@ -244,7 +244,7 @@ class Graph(Container):
             if not wanted[node.name]:
                 continue
             below = [wanted[source.partition(":")[0]] for source in node.sources]
-            dx = node.layer.backward(self._taken(sums, node), saved[node.name], any(below))
+            dx = node.layer.backward(self._taken(sums, node), saved.pop(node.name), any(below))
             if check:
                 for p in node.layer.parameters:
                     require_finite(p.name, "gradient", p.grad)

@@ -118,18 +118,19 @@ class Sequential(Container):
 
         Args:
             dy: gradient of the output ``(N, *output_shape)``.
-            saved: what `forward` returned in training; it stays valid.
+            saved: what `forward` returned in training. It is used up: what a layer kept is let go as soon as
+                its gradients are there.
             input_gradient: True to go on to the input, which training does not need.
 
         Returns:
             Gradient of the input ``(N, *input_shape)``, or None where it is not asked for.
 
         Raises:
-            ArgumentError: `saved` comes from a forward pass that did not train.
+            ArgumentError: `saved` comes from a forward pass that did not train, or was used before.
             NumericsError: `config.check_finite` is on, and some gradient is not finite.
 
         """
-        self._require_saved(saved)
+        self._require_saved(saved, len(self.layers))
         first = 0 if input_gradient else self._first_trainable()
         check = config.check_finite
         dx: Any = self._checked(dy, self.output_shape or ())
@@ -137,7 +138,7 @@ class Sequential(Container):
             require_finite(self.path, "gradient of the output", dx)
         for i in range(len(self.layers) - 1, first - 1, -1):
             layer = self.layers[i]
-            dx = layer.backward(dx, saved[i], input_gradient or i > first)
+            dx = layer.backward(dx, saved.pop(), input_gradient or i > first)
             if check:
                 for p in layer.parameters:
                     require_finite(p.name, "gradient", p.grad)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import serialization
 from ..errors import ArgumentError, message
+from ..optimizers import EMA
 from .history import History
 
 if TYPE_CHECKING:
@@ -98,6 +99,47 @@ class Checkpoint(Callback):
         """Where no epoch was finished, save the model as it stands: something loadable is left."""
         if not self.saved_epochs:
             serialization.save(run.model, self.path)
+
+
+class AveragedWeights(Callback):
+    """Average the weights over the steps, and leave the averages in the model at the end.
+
+    The averages are moved in the optimizer's pass. The losses and accuracies of the history are those of the
+    weights themselves; in a callback of one's own, measure by the averages::
+
+        with averaged.ema.applied():
+            evaluate(run.model, x, y)
+
+    Args:
+        decay: share of the average that a step keeps, in [0, 1); see `numbacnn.optimizers.EMA`.
+        warmup: keep less in the first steps.
+        apply: whether the averages take the weights' place for good when the training ends.
+
+    Attributes:
+        ema: the averages, from the beginning of the training.
+
+    Raises:
+        ArgumentError: the decay is out of its range; in training, the optimizer has averages already.
+
+    """
+
+    def __init__(self, decay: float = 0.999, warmup: bool = False, apply: bool = True) -> None:
+        _require(0.0 <= decay < 1.0, "decay in [0, 1)", decay, "pass such as 0.999", "AveragedWeights")
+        self.decay, self.warmup, self.apply = decay, warmup, apply
+        self.ema: EMA | None = None
+
+    def train_begin(self, run: Run) -> None:
+        """Begin with the weights as they are."""
+        if run.optimizer.ema not in (None, self.ema):  # its own is left by a training that an error ended
+            expected, remedy = "an optimizer without averages", "leave out one of the two"
+            raise ArgumentError(message("AveragedWeights", expected, repr(run.optimizer), remedy))
+        self.ema = run.optimizer.ema = EMA(run.model, self.decay, self.warmup)
+
+    def train_end(self, run: Run) -> None:
+        """Give the optimizer back as it was; apply the averages."""
+        run.optimizer.ema = None
+        if self.ema is not None and self.apply:
+            self.ema.apply()
 
 
 class HistoryFile(Callback):
@@ -200,9 +242,9 @@ class ReduceOnPlateau(Callback):
             self._lr = float(run.optimizer.lr)
 
 
-def _require(good: bool, expected: str, got: object, remedy: str) -> None:
+def _require(good: bool, expected: str, got: object, remedy: str, name: str = "ReduceOnPlateau") -> None:
     if not good:
-        raise ArgumentError(message("ReduceOnPlateau", expected, repr(got), remedy))
+        raise ArgumentError(message(name, expected, repr(got), remedy))
 
 
 class ProgressBar(Callback):

@@ -16,35 +16,6 @@ from ..regularizers import penalty_value
 from ..tensor import Tensor, as_tensor, empty
 from .loop import scale_for
 
-_FACTORS = 4  # of a parameter, as `Optimizer._factors` gives them
-
-
-class Held:
-    """What steps change of an optimizer's rules, on the GPU: a row of factors for each parameter.
-
-    Args:
-        optimizer: whose factors; it has stepped or will step the parameters.
-        parameters: those with a gradient that are trainable.
-
-    """
-
-    def __init__(self, optimizer: Any, parameters: Sequence[Any]) -> None:
-        self._optimizer, self._parameters = optimizer, list(parameters)
-        self._rows = empty((len(self._parameters), _FACTORS), np.float64, parameters[0].value.device)
-        self._places = {p: k for k, p in enumerate(self._parameters)}
-
-    def row(self, parameter: Any) -> Any:
-        """The factors of a parameter: (4,) float64."""
-        return self._rows._array[self._places[parameter]]  # type: ignore[index]
-
-    def advance(self) -> None:
-        """Count a step, and send its factors."""
-        states = [self._optimizer._state_of(p) for p in self._parameters]
-        for state in states:
-            state.step += 1
-        factors = [self._optimizer._factors(state) for state in states]
-        self._rows._array.write(np.array(factors, np.float64))  # type: ignore[attr-defined]
-
 
 class CapturedStep:
     """Training steps of one batch size as a CUDA graph: forward, loss, gradients and update in one launch.
@@ -101,10 +72,11 @@ class CapturedStep:
         kind = np.dtype(np.int64) if model.takes_integers else model.parameters[0].dtype
         self._x = empty(shape, kind, device)
         self._y = empty((batch_size, *target_shape), target_dtype, device)
-        self._held: Held | None = None
+        self._warm = False
         self._graph: Any = None
         self._total: Any = None
         self._captured: list[tuple[Any, bool]] = []
+        self._boards: list[Any] = []  # where the numbers lie that the graph reads
 
     def __call__(self, x: ArrayLike, y: ArrayLike) -> Tensor:
         """Make a step.
@@ -118,7 +90,8 @@ class CapturedStep:
 
         Raises:
             ShapeError: another shape than the step was made for.
-            ArgumentError: parameters were moved, frozen or unfrozen since the capture.
+            ArgumentError: parameters were moved, frozen or unfrozen since the capture, or the optimizer was
+                reset, loaded or given other parameters.
 
         """
         from ..kernels.cuda import _driver
@@ -127,35 +100,40 @@ class CapturedStep:
         with _driver.on(self._x._array.device):  # type: ignore[attr-defined]
             self._fill("inputs", self._x, x)
             self._fill("targets", self._y, y)
-            if self._held is None:  # as always, so that all kernels are loaded before the capture
+            parameters = self.model.parameters
+            if not self._warm:  # as always, so that all kernels are loaded before the capture
                 total = self._gradients()
-                self._held = Held(self.optimizer, _stepped(self.model))
-                self._held.advance()
-                self.optimizer._step(self.model.parameters, self.scale, self._held)
+                self.optimizer.step(parameters, self.scale)
+                self._warm = True
                 return total
             if self._graph is None:
+                self.optimizer._prepare(parameters, self.scale)
                 with capture() as graph:
                     self._total = self._gradients()
-                    self.optimizer._step(self.model.parameters, self.scale, self._held)
-                self._graph, self._captured = graph, self._present()
+                    self.optimizer._launch(parameters, self.scale)
+                self._graph, self._captured, self._boards = graph, self._present(), self.optimizer._boards
             elif any(
                 a is not b or s != t for (a, s), (b, t) in zip(self._present(), self._captured, strict=True)
             ):
                 expected, got = "the parameters as they were captured", "some moved, frozen or unfrozen"
                 raise ArgumentError(message("CapturedStep", expected, got, "make a new CapturedStep"))
-            self._held.advance()
+            else:
+                self.optimizer._prepare(parameters, self.scale)
+                if self.optimizer._boards is not self._boards:
+                    expected, got = "the optimizer's state as it was captured", "another"
+                    raise ArgumentError(message("CapturedStep", expected, got, "make a new CapturedStep"))
             self._graph.launch()
             return Tensor(self._total._array.copy())
 
     def _present(self) -> list[tuple[Any, bool]]:
-        return [(p.value._array, p.trainable) for p in self.model.parameters]
+        return [(p.value._array, p.frozen) for p in self.model.parameters]
 
     def _gradients(self) -> Tensor:
         """The gradients of all parameters; the loss."""
+        self.model.zero_grad()
         prediction, saved = self.model.forward(self._x, training=True)
         value, gradient = self.loss.value_and_gradient(prediction, self._y)
         penalty = penalty_value(self.model.parameters)
-        self.model.zero_grad()
         self.model.backward(gradient if self.scale is None else self.scale.up(gradient), saved)
         return add(value, penalty) if isinstance(penalty, Tensor) else value
 
@@ -170,7 +148,3 @@ class CapturedStep:
             expected, got = f"{what} on {place.device!r} or the host", f"'cuda:{array.device}'"
             raise DeviceError(message("CapturedStep", expected, got, "move them first"))
         place._array.write(array)  # type: ignore[attr-defined]
-
-
-def _stepped(model: Layer) -> list[Any]:
-    return [p for p in model.parameters if p.trainable and p.grad is not None]

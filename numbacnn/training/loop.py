@@ -5,43 +5,41 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..data.dataset import check_labels
 from ..data.loader import Batches, Transform
-from ..errors import ArgumentError, DTypeError, NumericsError, ShapeError, message
+from ..errors import ArgumentError, NumericsError, message
 from ..layers import Layer
-from ..layers.base import several
 from ..loss_scale import LossScale
-from ..losses import MeanSquaredError, SoftmaxCrossEntropy
+from ..losses import Loss
 from ..optimizers import Adam
 from ..regularizers import penalty_value
 from ..tensor import Tensor
 from .callbacks import Callback, ProgressBar, Run
+from .checks import Data, arrays_of, first_of, has_classes, loss_for, mapped, prepared
 from .history import History
 from .staging import staged
 from .tally import Tally
 
 # Streams of random numbers that one seed feeds, kept apart so that none depends on how much another draws
 _INITIAL_VALUES, _ORDER, _LAYERS = 0, 1, 2
-_CHUNK = 1 << 22  # elements looked at in one go when searching for NaN: bounds the temporary array
 
 
 def fit(
     model: Layer,
-    x: ArrayLike,
-    y: ArrayLike,
+    x: ArrayLike | tuple[np.ndarray, ...],
+    y: ArrayLike | tuple[np.ndarray, ...],
     *,
     loss: Any = None,
     optimizer: Any = None,
     epochs: int = 10,
     batch_size: int = 32,
-    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_data: tuple[Any, Any] | None = None,
     schedule: Callable[[int], float] | None = None,
     augment: Transform | None = None,
     callbacks: Iterable[Callback] = (),
@@ -63,8 +61,14 @@ def fit(
         x: (N, ...) float32 or float64 inputs, as the model's parameters; finite. Integers where the model
             begins with an `Embedding`.
         y: (N,) integer class labels, or an (N, ...) array of x's dtype: class probabilities or values.
+        x: (N, ...) float32 or float64 inputs, as the model's parameters; finite. For a model of several
+            inputs a tuple of arrays.
+        y: (N,) integer class labels, (N, ...) maps of a class for each pixel, or an array of x's dtype: class
+            probabilities or values. A tuple of arrays gives each loss of a `losses.Sum` its own.
         loss: has ``value_and_gradient(prediction, target)``. By default SoftmaxCrossEntropy for integer
-            targets, MeanSquaredError otherwise.
+            targets, MeanSquaredError otherwise. A model of several outputs takes a `losses.Sum`, whose first
+            loss the accuracy is reported for, or a loss of several predictions. The history's loss is the
+            mean of the batches' losses, weighted by their samples.
         optimizer: steps the parameters; by default Adam with its default learning rate.
         epochs: passes over the data, at least 1.
         batch_size: samples in a step, at least 1; an epoch's last step takes what is left.
@@ -96,6 +100,19 @@ def fit(
     if validation_data is not None:
         validation = _arrays("validation_data", *validation_data, model.takes_integers)
         _check_targets("validation_data", model, validation[1], loss)
+    inputs, targets = arrays_of("fit", x, y)
+    dtype = first_of(inputs).dtype
+    if not model.built:
+        rng = np.random.default_rng([seed, _INITIAL_VALUES])
+        shape: Any = mapped(lambda a: a.shape[1:], inputs)
+        model.build(shape, rng, dtype=dtype)
+    loss = loss_for("fit", targets) if loss is None else loss
+    targets = prepared("fit", model, targets, loss, dtype)
+    batches = Batches(inputs, targets, batch_size, augment=augment, seed=_derive(seed, _ORDER))
+    validation = None
+    if validation_data is not None:
+        validation = arrays_of("validation_data", *validation_data)
+        validation = validation[0], prepared("validation_data", model, validation[1], loss, dtype)
     run = Run(model, Adam() if optimizer is None else optimizer, batches, epochs, scale=scale_for(model))
     listeners = [*([ProgressBar()] if verbose else []), *callbacks]
     with _deferred_interrupt(run):
@@ -107,7 +124,7 @@ def _train(
     run: Run,
     loss: Any,
     schedule: Callable[[int], float] | None,
-    validation: tuple[np.ndarray, np.ndarray] | None,
+    validation: tuple[Data, Data] | None,
     listeners: list[Callback],
     seed: int,
 ) -> None:
@@ -155,7 +172,7 @@ def _epoch(
                 )
             )
 
-    tally = Tally(_has_classes(run.batches.y, loss), report)
+    tally = Tally(has_classes(run.batches.y, loss), report, ignored=_ignored(loss))
     run.seen, run.loss, run.accuracy = 0, 0.0, None
     for x, y in staged(run.batches.epoch(run.epoch), run.model.device):
         if schedule is not None:
@@ -179,11 +196,13 @@ def _step(
 
     Its buffers are free for the next one when it returns.
     """
+    model.zero_grad()  # first: the last step's gradients need not lie beside the activations
     prediction, saved = model.forward(x, training=rng)
     value, gradient = loss.value_and_gradient(prediction, y)
     penalty = penalty_value(model.parameters)  # its gradient is the optimizer's to add
-    model.zero_grad()
     model.backward(gradient if scale is None else scale.up(gradient), saved)
+    model.zero_grad()
+    model.backward(gradient if scale is None else mapped(scale.up, gradient), saved)
     if scale is None:
         optimizer.step(model.parameters)
     else:
@@ -200,7 +219,12 @@ def scale_for(model: Layer) -> LossScale | None:
 
 
 def evaluate(
-    model: Layer, x: ArrayLike, y: ArrayLike, *, loss: Any = None, batch_size: int = 256
+    model: Layer,
+    x: ArrayLike | tuple[np.ndarray, ...],
+    y: ArrayLike | tuple[np.ndarray, ...],
+    *,
+    loss: Any = None,
+    batch_size: int = 256,
 ) -> dict[str, float]:
     """Measure the mean loss over samples, penalties included, and the accuracy where the targets are classes.
 
@@ -210,10 +234,11 @@ def evaluate(
         y: (N, ...) targets as in `fit`.
         loss: as in `fit`.
         batch_size: samples that go through the model at a time, at least 1; no influence on the result but
-            for rounding.
+            for rounding (of a Sum, where its losses weight samples alike).
 
     Returns:
-        ``{"loss": ..., "accuracy": ...}``; accuracy from 0 to 1.
+        ``{"loss": ..., "accuracy": ...}``; accuracy from 0 to 1: of the samples, or of the pixels of maps,
+        whose class is not ignored.
 
     Raises:
         ShapeError, DTypeError, TargetError, NumericsError, ArgumentError: as `fit`.
@@ -223,10 +248,18 @@ def evaluate(
     loss = _loss_for(targets) if loss is None else loss
     _check_targets("evaluate", model, targets, loss)
     tally = Tally(_has_classes(targets, loss))
+    inputs, targets = arrays_of("evaluate", x, y)
+    loss = loss_for("evaluate", targets) if loss is None else loss
+    targets = prepared("evaluate", model, targets, loss, first_of(inputs).dtype)
+    tally = Tally(has_classes(targets, loss), ignored=_ignored(loss))
     batches = Batches(inputs, targets, batch_size, shuffle=False)
+    weights: Any = None
+    if isinstance(loss, Loss):  # what each batch's mean divides by, of targets on the host
+        weights = iter([loss.weight_of(target) for _, target in batches.epoch(0)])
     for batch, target in staged(batches.epoch(0), model.device):
         prediction = model(batch)
-        tally.add(prediction, target, loss(prediction, target))
+        weight = None if weights is None else next(weights)
+        tally.add(prediction, target, loss(prediction, target), weight=weight)
     tally.finish()
     penalty = penalty_value(model.parameters)
     results = {"loss": tally.loss + (penalty.item() if isinstance(penalty, Tensor) else penalty)}
@@ -235,7 +268,7 @@ def evaluate(
     return results
 
 
-def predict(model: Layer, x: ArrayLike, *, batch_size: int = 256) -> np.ndarray:
+def predict(model: Layer, x: ArrayLike | tuple[np.ndarray, ...], *, batch_size: int = 256) -> Any:
     """Return the model's outputs ``model(x)``, computed batch by batch.
 
     Args:
@@ -245,6 +278,12 @@ def predict(model: Layer, x: ArrayLike, *, batch_size: int = 256) -> np.ndarray:
 
     Returns:
         (N, ...) the outputs, in the parameters' dtype: logits where the model ends without a softmax.
+        x: (N, ...) inputs of the parameters' dtype; N may be 0. Of several inputs a tuple of arrays.
+        batch_size: samples that go through the model at a time, at least 1.
+
+    Returns:
+        (N, ...) the outputs, in x's dtype: logits where the model ends without a softmax. Of several outputs
+        a tuple of arrays.
 
     Raises:
         ShapeError, DTypeError: the inputs do not fit the model.
@@ -261,6 +300,29 @@ def predict(model: Layer, x: ArrayLike, *, batch_size: int = 256) -> np.ndarray:
     sent = staged(((part, part[:0]) for part in parts), model.device)
     first, *others = (_on_host(model(part), kind) for part, _ in sent)
     return np.concatenate([first, *others]) if others else first.copy()
+    batch_size = _integer("batch_size", batch_size, 1)
+    inputs: Any = x if isinstance(x, tuple) and isinstance(x[0], np.ndarray) else np.asarray(x)
+    main = first_of(inputs)
+    # An empty batch goes through like any other: it has an output shape too
+    starts = range(0, max(1, len(main)), batch_size)
+    parts = (_slice(inputs, i, i + batch_size) for i in starts)
+    sent = staged(((part, first_of(part)[:0]) for part in parts), model.device)
+    found = [mapped(lambda y: _on_host(y, main.dtype), model(part)) for part, _ in sent]
+    if isinstance(found[0], tuple):
+        return tuple(map(_joined, zip(*found, strict=True)))
+    return _joined(found)
+
+
+def _slice(value: Any, start: int, stop: int) -> Any:
+    return mapped(lambda array: np.ascontiguousarray(array[start:stop]), value)
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if len(parts) > 1 else parts[0].copy()
+
+
+def _ignored(loss: Any) -> int | None:
+    return loss.ignored if isinstance(loss, Loss) else None
 
 
 def _on_host(prediction: Tensor, dtype: np.dtype[Any]) -> np.ndarray:

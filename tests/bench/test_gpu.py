@@ -15,6 +15,7 @@ import pytest
 from bench import gpu, gpu_check, gpu_intrinsics, gpu_speed, gpu_stack
 from numbacnn.kernels import cuda, reference
 from numbacnn.kernels.cuda import _driver, intrinsics, update
+from numbacnn.update_rules import RULES
 
 pytestmark = pytest.mark.skipif(not _driver.simulated(), reason="shown in the simulator")
 
@@ -25,26 +26,26 @@ def test_checks_print_a_line_each_and_a_table_last(capsys, tmp_path):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("device: SIMULATED")
     rows = json.loads(path.read_text())["rows"]
-    assert len(rows) == 3 + 2 * 6 and {row["state"] for row in rows} == {"ok"}
+    assert len(rows) == 3 + 2 * (len(RULES) + 3) and {row["state"] for row in rows} == {"ok"}
     assert sum(line.startswith("ok ") for line in lines) == len(rows)
     assert lines[-1].split()[:4] == ["all", str(len(rows)), "0", "0"]
 
 
 def test_a_wrong_kernel_a_race_and_a_crash_fail(monkeypatch, capsys):
-    right, calls = update.sgd_update, []
+    right, calls = update.optimizer_step, []
 
-    def wrong(w, g, v, lr, *rest):
-        right(w, g, v, 1.001 * lr, *rest)
+    def wrong(*given):
+        right(*given[:-1], given[-1]._replace(lr=1.1 * given[-1].lr))
 
-    def other(w, g, v, lr, *rest):
+    def other(*given):
         calls.append(1)
-        right(w, g, v, lr * (1 + 1e-6 * len(calls)), *rest)
+        right(*given[:-1], given[-1]._replace(lr=given[-1].lr * (1 + 1e-4 * len(calls))))
 
     case = next(gpu_check.update_cases(True))
-    monkeypatch.setattr(update, "sgd_update", wrong)
-    with pytest.raises(AssertionError, match="more than 4e-06"):
+    monkeypatch.setattr(update, "optimizer_step", wrong)
+    with pytest.raises(AssertionError, match="more than"):
         gpu_check.compare(case, "exact")
-    monkeypatch.setattr(update, "sgd_update", other)
+    monkeypatch.setattr(update, "optimizer_step", other)
     with pytest.raises(AssertionError, match="two runs differ"):
         gpu_check.compare(case, "exact")
 
@@ -129,7 +130,9 @@ def test_a_wrong_result_has_no_speed(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("section", ["intrinsics", "pool", "gather", "elementwise", "conv", "training"])
+@pytest.mark.parametrize(
+    "section", ["intrinsics", "pool", "gather", "elementwise", "norm", "conv", "training"]
+)
 def test_all_small_checks_pass(section):
     assert gpu.main(["--check", "--small", "--only", section]) == 0
 
@@ -146,7 +149,7 @@ def test_what_is_launched_is_known_without_running_it():
     kernels = gpu_compile.wanted(["update", "intrinsics"], settings)
     assert kernels == gpu_compile.wanted(["intrinsics", "update"], settings)
     rules = {dict(k.constants)["RULE"] for k in kernels if k.kernel == "step"}
-    assert rules == {"sgd", "nesterov", "rmsprop", "adam"}
+    assert rules == set(RULES)
     assert {k.real for k in kernels} == {"f32", "f64"}
     assert gpu_compile._compile(kernels.pop()._replace(kernel="absent"), (8, 0)).count("AttributeError") == 1
     gpu_check.compare(next(gpu_check.update_cases(True)), "exact")  # kernels run again afterwards

@@ -11,7 +11,7 @@ def test_every_function_is_right_and_timed(capsys, tmp_path):
     path = tmp_path / "figures.json"
     memory_bound.main(["--megabytes", "0.1", "--rounds", "1", "--turn", "0.001", "--json", str(path)])
     rows = json.loads(path.read_text())["rows"]
-    assert len(rows) == 76
+    assert len(rows) == 82
     assert all(row["fraction"] > 0 for row in rows)
     assert capsys.readouterr().out.splitlines()[-1].startswith("geomean of the fractions: ")
 
@@ -29,4 +29,4 @@ def test_traffic_counts_what_is_updated_twice():
     cases = {case.name: case for case in memory_bound._cases(0.1)}
     size = cases["add"].args[0].nbytes
     assert cases["add"].traffic == 3 * size
-    assert cases["sgd_update"].traffic == 5 * size
+    assert cases["optimizer_step sgd"].traffic == 5 * size

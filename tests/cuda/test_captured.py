@@ -8,7 +8,7 @@ from numbacnn.kernels.cuda.memory import allocator
 from numbacnn.layers import Conv2D, Dense, Dropout, DropPath, Flatten, MaxPool2D, ReLU, Sequential
 from numbacnn.loss_scale import LossScale
 from numbacnn.losses import MeanSquaredError, SoftmaxCrossEntropy
-from numbacnn.optimizers import SGD, AdamW, RMSprop
+from numbacnn.optimizers import EMA, LAMB, SGD, AdamW, Group, RMSprop
 from numbacnn.regularizers import L1L2, penalty_value
 from numbacnn.tensor import as_tensor
 from numbacnn.training import CapturedStep
@@ -66,6 +66,11 @@ def adamw():
     return AdamW(weight_decay=0.1)
 
 
+def clipped():
+    groups = [Group("*.bias", lr_scale=0.5, weight_decay=0.0)]
+    return AdamW(weight_decay=0.1, clip_norm=0.5, groups=groups)
+
+
 @pytest.mark.parametrize(
     ("make", "compute_dtype"),
     [
@@ -74,9 +79,11 @@ def adamw():
         pytest.param(RMSprop, None, marks=pytest.mark.slow),
         pytest.param(RMSprop, "float16", marks=pytest.mark.slow),
         pytest.param(adamw, None, marks=pytest.mark.slow),
-        (adamw, "float16"),
+        pytest.param(adamw, "float16", marks=pytest.mark.slow),
+        (clipped, "float16"),
+        pytest.param(LAMB, "float16", marks=pytest.mark.slow),
     ],
-    ids=["sgd", "sgd-bfloat16", "rmsprop", "rmsprop-float16", "adamw", "adamw-float16"],
+    ids=["sgd", "sgd-bfloat16", "rmsprop", "rmsprop-float16", "adamw", "adamw-float16", "clipped", "lamb"],
 )
 def test_steps_with_changing_rates_have_the_same_bits(make, compute_dtype):
     one, other = small(compute_dtype), small(compute_dtype)
@@ -84,13 +91,17 @@ def test_steps_with_changing_rates_have_the_same_bits(make, compute_dtype):
     if compute_dtype is not None:
         half = compute_dtype == "float16"
         scale = LossScale("cuda") if half else LossScale("cuda", 1.0, dynamic=False)
-    expected = one_by_one(one, make(), scale)
-    losses, step = captured(other, make())
+    first, second = make(), make()
+    first.ema, second.ema = EMA(one, 0.7, warmup=True), EMA(other, 0.7, warmup=True)
+    expected = one_by_one(one, first, scale)
+    losses, step = captured(other, second)
     assert losses == expected
     for name, value in one.weights().items():
         np.testing.assert_array_equal(other.weights()[name], value, err_msg=name)
     for a, b in zip(one.parameters, other.parameters, strict=True):
         np.testing.assert_array_equal(b.grad.numpy(), a.grad.numpy())
+        average = second.ema.average(b).numpy()
+        np.testing.assert_array_equal(average, first.ema.average(a).numpy())
         if a.copy is not None:
             np.testing.assert_array_equal(b.copy.numpy(), a.copy.numpy())
     if scale is not None:
@@ -122,6 +133,9 @@ def test_other_targets_and_frozen_parameters():
     assert losses[3] < losses[2] < losses[1] < losses[0]
     for name, value in model.weights().items():
         assert (value == before[name]).all() == name.startswith(model.layers[0].path), name
+    step.optimizer.reset()
+    with pytest.raises(ArgumentError, match="the optimizer's state as it was captured"):
+        step(x, y)
     model.layers[0].trainable = True
     with pytest.raises(ArgumentError, match="make a new CapturedStep"):
         step(x, y)

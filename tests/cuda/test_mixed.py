@@ -1,5 +1,7 @@
 """Conversions, and training with a loss scale that the host does not see."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,13 +9,17 @@ from hypothesis import strategies as st
 
 from numbacnn.kernels import reference
 from numbacnn.kernels.cuda import mixed
-from tests.kernels.test_update import RULES
+from numbacnn.kernels.cuda.held import Rows
+from numbacnn.kernels.cuda.rules import run, square_sums
+from numbacnn.update_rules import RULES, Numbers
+from tests.kernels.test_update import CASES
 from tests.strategies import seeds
 
 from .arrays import computed, put
 from .both import BFLOAT16, TYPES, both, double, normal, types
 
 F16, F32 = np.dtype(np.float16), np.dtype(np.float32)
+MOST = 1.5  # of the norm of gradients
 
 
 @settings(max_examples=40)
@@ -87,51 +93,65 @@ def test_the_scale_keeps_within_its_bounds():
     assert state.numpy()[0] == 2.0**-14
 
 
-def trained(rule, start, gradients, short):
+def trained(case, start, gradients, short):
     """Masters, states and the copy after gradients that are scaled, some of which overflow."""
-    name, states, factors = RULES[rule]
+    rule, numbers = CASES[case]
+    numbers = numbers._replace(limit=math.inf)
     state, flag = mixed.new_loss_scale(2.0**14)
-    w, *kept = (put(array) for array in (start, *[np.zeros_like(start)] * states))
-    copy, counted = put(start.astype(short)), [put(np.zeros(1, np.int32))] if states == 2 else []
+    w, average, *kept = (put(array) for array in (start, *[np.zeros_like(start)] * (RULES[rule] + 1)))
+    copy, rows = put(start.astype(short)), Rows(rule, [w], [0])
+    rows.write([numbers])
     for g in gradients:
         scaled = put(g)
         mixed.scale_up(scaled, state, scaled)
         mixed.check_finite(scaled, flag)
-        getattr(mixed, f"{name}_mixed")(w, scaled, *kept, *factors, *counted, copy, state, flag)
+        rows.settle(state, flag, square_sums([scaled]), MOST)
+        settled = rows.settled[0]
+        run(
+            rule, w, scaled, kept, settled, limited=False, penalty=True, average=average, copy=copy, flag=flag
+        )
         mixed.update_loss_scale(state, flag, 100)
-    return [array.numpy() for array in (w, copy, state, *kept)]
+    return [array.numpy() for array in (w, copy, state, rows.steps, *kept, average)]
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("short", [F16, BFLOAT16], ids=str)
-def test_steps_that_overflow_leave_no_trace(rule, short):
-    """As if they had not been: in the reference only the good gradients make steps, which Adam counts."""
-    size, name = 1030, RULES[rule][0]
+@pytest.mark.parametrize(
+    ("case", "short"),
+    [("descent", F16), ("sgd", BFLOAT16), ("adam", F16), ("radam", BFLOAT16), ("lamb", F16)],
+)
+def test_steps_that_overflow_leave_no_trace(case, short):
+    """As if they had not been: in the reference only the good gradients make steps, which the GPU counts.
+
+    Gradients are clipped by their norm without the scale.
+    """
+    size, (rule, numbers) = 1030, CASES[case]
     start = normal(1, size, F32)
     gradients = (normal(2, (4, size), F32) / 8).astype(short)
     gradients[0, 7] = 60000.0 if short == F16 else np.inf  # scaled it is past float16
     gradients[2, 1029] = np.nan
-    w, copy, state, *kept = both(lambda: trained(rule, start, gradients, short))
+    w, copy, state, made, *kept = both(lambda: trained(case, start, gradients, short))
     expected = [double(start), *(np.zeros(size) for _ in kept)]
     for number, g in enumerate((gradients[1], gradients[3]), 1):
-        step = [number] if name == "adam_update" else []
-        first, *others = expected
-        getattr(reference, name)(first, double(g), *others, *RULES[rule][2], *step)
+        first, *others, average = expected
+        gain = numbers.gain * MOST / (numbers.gain * np.linalg.norm(double(g)) + 1e-6)
+        told = numbers._replace(step=float(number), gain=gain, limit=math.inf)
+        reference.optimizer_step(rule, first, double(g), *[*others, None, None, None][:3], average, told)
     for a, b in zip((w, *kept), expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=3e-6 * np.abs(b).max())
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
     np.testing.assert_array_equal(copy, w.astype(short))
     assert state.tolist() == [2.0**12, 2.0**-12, 1, 2]
+    assert made.tolist() == [2]
 
 
 def test_a_first_step_that_is_skipped_keeps_adams_places():
     state, flag = mixed.new_loss_scale(1.0)
     w, g, m, v = (put(np.full(3, value, np.float32)) for value in (1.0, np.inf, 0.0, 0.0))
-    steps = put(np.zeros(1, np.int32))
+    rows = Rows("adam", [w], [0])
+    rows.write([Numbers(0.01, beta1=0.9, beta2=0.99999, eps=1e-12)])
     for gradient in (g, put(np.full(3, 0.5, F32))):
         mixed.check_finite(gradient, flag)
-        rest = 0.01, 0.9, 0.99999, 1e-12, 0.0, steps, None, state, flag
-        mixed.adam_update_mixed(w, gradient, m, v, *rest)
+        rows.settle(state, flag)
+        run("adam", w, gradient, (m, v), rows.settled[0], limited=False, penalty=False, flag=flag)
         mixed.update_loss_scale(state, flag, 100)
         state = mixed.new_loss_scale(1.0)[0]
     np.testing.assert_allclose(w.numpy(), 0.99, rtol=2e-7)
-    assert steps.numpy().tolist() == [1]
+    assert rows.steps.numpy().tolist() == [1]

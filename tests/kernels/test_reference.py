@@ -1,6 +1,5 @@
 """The oracle against SciPy, against loops written out, and against finite differences."""
 
-import itertools
 import math
 
 import numpy as np
@@ -12,7 +11,7 @@ from scipy import special
 from numbacnn.dims import ConvDims, PoolDims
 from numbacnn.kernels import reference
 from tests import truth
-from tests.strategies import arrays, conv_cases, dtypes, pool_cases, seeds
+from tests.strategies import arrays, conv_cases, pool_cases, seeds
 
 sizes = st.integers(1, 6)
 
@@ -289,92 +288,3 @@ def test_mean_squared_error_and_its_slope(n, rest, seed):
         return 0.25 * call(reference.mean_squared_error_forward, x, target, shape=n).sum()
 
     assert np.vdot(dx, direction) == pytest.approx(slope(total, x, direction), rel=1e-6, abs=1e-8)
-
-
-# --- optimizers
-
-
-def stepped(update, start, gradients, states, dtype=np.float64):
-    """The weights after each gradient; the states start at 0."""
-    w, kept = start.astype(dtype), [np.zeros(start.shape, dtype) for _ in range(states)]
-    path = []
-    for step, g in enumerate(gradients, 1):
-        before = g.copy()
-        update(w, g, *kept, step)
-        assert np.array_equal(g, before), "the gradient is read only"
-        path.append(w.copy())
-    return np.array(path)
-
-
-RULES = {
-    "sgd": (
-        1,
-        lambda w, g, v, step: reference.sgd_update(w, g, v, 0.1, 0.9, False),
-        lambda torch, p: torch.optim.SGD(p, 0.1, momentum=0.9),
-    ),
-    "nesterov": (
-        1,
-        lambda w, g, v, step: reference.sgd_update(w, g, v, 0.1, 0.9, True),
-        lambda torch, p: torch.optim.SGD(p, 0.1, momentum=0.9, nesterov=True),
-    ),
-    "rmsprop": (
-        1,
-        lambda w, g, s, step: reference.rmsprop_update(w, g, s, 0.01, 0.8, 1e-6),
-        lambda torch, p: torch.optim.RMSprop(p, 0.01, alpha=0.8, eps=1e-6),
-    ),
-    "adam": (
-        2,
-        lambda w, g, m, v, step: reference.adam_update(w, g, m, v, 0.01, 0.8, 0.95, 1e-6, 0.0, step),
-        lambda torch, p: torch.optim.Adam(p, 0.01, (0.8, 0.95), 1e-6),
-    ),
-    "adamw": (
-        2,
-        lambda w, g, m, v, step: reference.adam_update(w, g, m, v, 0.01, 0.8, 0.95, 1e-6, 0.3, step),
-        lambda torch, p: torch.optim.AdamW(p, 0.01, (0.8, 0.95), 1e-6, weight_decay=0.3),
-    ),
-}
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_updates_are_pytorchs(rule):
-    torch = pytest.importorskip("torch")
-    states, update, theirs = RULES[rule]
-    start, *gradients = arrays(3, *itertools.repeat((50,), 7))
-    weights = torch.tensor(start).requires_grad_()
-    optimizer = theirs(torch, [weights])
-    expected = []
-    for g in gradients:
-        weights.grad = torch.tensor(g)
-        optimizer.step()
-        expected.append(weights.detach().numpy().copy())
-    np.testing.assert_allclose(stepped(update, start, gradients, states), expected, rtol=1e-12)
-
-
-def test_updates_of_one_weight_by_hand():
-    start, gradients = np.array([1.0]), [np.array([0.5]), np.array([-0.25])]
-    sgd = stepped(RULES["sgd"][1], start, gradients, 1)
-    np.testing.assert_allclose(sgd[:, 0], [1 - 0.05, 0.95 - 0.1 * (0.9 * 0.5 - 0.25)])
-    nesterov = stepped(RULES["nesterov"][1], start, gradients, 1)
-    second = nesterov[0, 0] - 0.1 * (-0.25 + 0.9 * (0.9 * 0.5 - 0.25))
-    np.testing.assert_allclose(nesterov[:, 0], [1 - 0.1 * (0.5 + 0.9 * 0.5), second])
-    rmsprop = stepped(RULES["rmsprop"][1], start, gradients[:1], 1)
-    np.testing.assert_allclose(rmsprop[:, 0], 1 - 0.01 * 0.5 / (math.sqrt(0.2 * 0.25) + 1e-6))
-    adam = stepped(RULES["adam"][1], start, gradients[:1], 2)
-    np.testing.assert_allclose(adam[:, 0], 1 - 0.01 * 0.5 / (0.5 + 1e-6))
-    adamw = stepped(RULES["adamw"][1], start, gradients[:1], 2)
-    np.testing.assert_allclose(adamw[:, 0], adam[:, 0] - 0.01 * 0.3)
-
-
-@given(st.integers(1, 9), st.floats(0, 2), st.floats(0, 2), dtypes, seeds)
-def test_penalties_and_their_slope(size, l1, l2, dtype, seed):
-    w, g, direction = arrays(seed, (size,), (size,), (size,), dtype=dtype)
-    w[0] = 0
-    value = l1 * sum(abs(float(v)) for v in w) + l2 / 2 * sum(float(v) ** 2 for v in w)
-    assert reference.penalty_value(w, l1, l2) == pytest.approx(value)
-    total = g.copy()
-    reference.add_penalty(w, total, l1, l2)
-    np.testing.assert_allclose(total[0], g[0])
-    w64, d64 = w.astype(np.float64), direction.astype(np.float64)
-    numeric = slope(lambda w: reference.penalty_value(w, l1, l2), w64[1:], d64[1:], step=1e-8)
-    added = (total.astype(np.float64) - g)[1:]
-    assert np.vdot(added, d64[1:]) == pytest.approx(numeric, rel=1e-4, abs=1e-4)

@@ -1,6 +1,7 @@
 """Sequential: whole networks against differences, names, shapes, tables, and errors that name the layer."""
 
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -206,15 +207,43 @@ def test_the_first_trainable_layer_does_not_compute_its_input_gradient():
     assert asked == [("c", True), ("b", True), ("a", False)]
     asked.clear()
     model["a"].trainable = False
+    y, saved = model.forward(x, training=True)
     assert model.backward(y, saved) is None
     assert asked == [("c", True), ("b", False)]
     asked.clear()
+    y, saved = model.forward(x, training=True)
     assert model.backward(y, saved, input_gradient=True).shape == (2, 4)
     assert asked == [("c", True), ("b", True), ("a", True)]
     model.trainable = False
     asked.clear()
+    y, saved = model.forward(x, training=True)
     assert model.backward(y, saved) is None
     assert asked == []
+
+
+def test_what_a_backward_pass_used_is_let_go():
+    """Memory falls while the gradients come, and a second pass says what is missing."""
+    alive = []
+
+    class Watching(Dense):
+        def backward(self, dy, saved, input_gradient=True):
+            alive.append(sum(kept() is not None for kept in self.kept))
+            return super().backward(dy, saved, input_gradient)
+
+        def forward(self, x, training=False):
+            y, saved = super().forward(x, training)
+            self.kept.append(weakref.ref(saved._array))
+            return y, saved
+
+    Watching.kept = []
+    inner = Sequential([Watching(3), Watching(3)])
+    model = Sequential([Watching(4), inner, Residual(Watching(3)), Watching(2)], name="net")
+    model.build((4,), 0, np.float64)
+    y, saved = model.forward(values((2, 4)), training=True)
+    model.backward(y, saved)
+    assert alive == [5, 4, 3, 2, 1]
+    with pytest.raises(ArgumentError, match=r"net: .*used up.*before each backward pass"):
+        model.backward(y, saved)
 
 
 def test_summary_of_lenet():

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from numbacnn import functional
@@ -52,6 +52,9 @@ def test_resizing_to_a_size_is_pytorchs(case, dtype):
 def test_resizing_by_a_scale_is_pytorchs(case, recompute, scale):
     shape = (max(case.shape[0], 1), *case.shape[1:])
     resized = (shape[0], *(int(size * scale) for size in shape[1:-1]), shape[-1])
+    if case.mode == "nearest" and not recompute:
+        # some of PyTorch's layouts forget the scale where it gives as many pixels, or twice as many
+        assume(all(out not in (size, 2 * size) for out, size in zip(resized[1:-1], shape[1:-1], strict=True)))
     x, dy = arrays(case.seed, shape, resized, dtype=np.float32)
     compare(x, dy, case.mode, case.align_corners, scale=scale, recompute_scale_factor=recompute)
 

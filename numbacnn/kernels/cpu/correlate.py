@@ -12,7 +12,7 @@ from ..._jit import inlined, jit, kernel, run_slots
 from . import plan
 from .finish import finish_pixels
 from .simd import VECTOR_BYTES, copy_run, copy_vector, transpose_block, zero_run
-from .tile import ADD, BIAS, MIDDLE, ROWS, TAIL, VECTORS, ZERO, conv_tile
+from .tile import ADD, BIAS, LONE_ROWS, MIDDLE, ROWS, TAIL, VECTORS, ZERO, conv_tile
 
 
 @jit
@@ -236,6 +236,19 @@ def sweep(vectors, x, x0, pixels, first, end, taps, block, w, w0, y, y0, places,
         m += TAIL
 
 
+@inlined
+def sweep_lone(x, x0, pixels, first, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid):
+    """One panel of one vector over some pixels of a part: twice the rows take as many registers."""
+    m = first
+    while end - m >= LONE_ROWS:
+        conv_tile(
+            LONE_ROWS, 1, x, x0, pixels, m, end, taps, block[0], block[1], block[3], w, w0, y, y0, places,
+            bias, b0, mode, valid,
+        )  # fmt: skip
+        m += LONE_ROWS
+    sweep(1, x, x0, pixels, m, end, taps, block, w, w0, y, y0, places, bias, b0, mode, valid)
+
+
 @jit
 def _finish_strip(y, y0, places, m0, m1, count, channel, finish):
     """Finish ``count`` neighbouring channels of pixels m0 .. m1 - 1; those side by side are one run."""
@@ -298,8 +311,8 @@ def _part(
                             places, bias, b0, mode, valid,
                         )  # fmt: skip
                     else:
-                        sweep(
-                            1, source, source0, pixels, m0, m1, taps, block, kernel, at, y, column0, places,
+                        sweep_lone(
+                            source, source0, pixels, m0, m1, taps, block, kernel, at, y, column0, places,
                             bias, b0, mode, valid,
                         )  # fmt: skip
                 if finish[0] and b == phase[plan.BLOCK1] - 1:

@@ -23,6 +23,7 @@ from ..._deferred import intrinsic, types
 from .simd import (
     INTP,
     REGISTERS,
+    VECTOR_BYTES,
     data_pointer,
     fetch_to_write,
     fma,
@@ -34,11 +35,13 @@ from .simd import (
     offset,
     splat,
     store,
+    store_first,
     vector_type,
     zeros,
 )
 
 ROWS, VECTORS = (12, 2) if REGISTERS >= 32 else (6, 2)
+LONE_ROWS = 2 * ROWS  # of one vector: as many sums
 TAIL = 4 if REGISTERS >= 32 else 2
 MIDDLE = 2 * TAIL  # the fewest rows whose sums cover the latency of the multiply-add
 UNROLL = 4
@@ -110,9 +113,21 @@ class _Tile:
                 for i, j in self.cells:
                     store(b, values[i, j], offset(b, pointers[i], j * self.vector.count))
             with part:
-                masks = self.masks(valid)
-                for i, j in self.cells:
-                    masked_store(b, values[i, j], offset(b, pointers[i], j * self.vector.count), masks[j])
+                self.write_first(values, pointers, valid)
+
+    def write_first(self, values: Cells, pointers: list, valid: Any) -> None:
+        """Write the ``valid`` columns of the tile, of which some vector is not whole."""
+        b, lanes = self.b, self.vector.count
+        masks = self.masks(valid) if VECTOR_BYTES == 64 else []
+        for j in range(self.vectors):
+            column = [values[i, j] for i in range(self.rows)]
+            places = [offset(b, pointer, j * lanes) for pointer in pointers]
+            if masks:
+                for value, place in zip(column, places, strict=True):
+                    masked_store(b, value, place, masks[j])
+            else:
+                left = b.sub(valid, index(j * lanes))
+                store_first(b, column, places, b.select(b.icmp_signed(">", left, index(0)), left, index(0)))
 
     def add(self, values: Cells, pointers: list, valid: Any) -> None:
         """Add to the ``valid`` columns of the tile, whose rows are all different."""
@@ -123,11 +138,11 @@ class _Tile:
                     address = offset(b, pointers[i], j * self.vector.count)
                     store(b, b.fadd(values[i, j], load(b, self.vector, address)), address)
             with part:
-                masks = self.masks(valid)
+                masks, total = self.masks(valid), {}
                 for i, j in self.cells:
                     address = offset(b, pointers[i], j * self.vector.count)
-                    held = masked_load(b, self.vector, address, masks[j])
-                    masked_store(b, b.fadd(values[i, j], held), address, masks[j])
+                    total[i, j] = b.fadd(values[i, j], masked_load(b, self.vector, address, masks[j]))
+                self.write_first(total, pointers, valid)
 
     def start(self, mode: Any, bias: Any, pointers: list, valid: Any) -> Cells:
         """Return the first sums: zeros, the bias in every row, or the output's."""
@@ -171,7 +186,7 @@ def _sum_loops(
     one another.  Return the sums and the end of the weights.
     """
     loops = [(1, end)]
-    if tile.rows == ROWS:  # tails are too few to be worth more code
+    if tile.rows >= ROWS:  # tails are too few to be worth more code
         loops.insert(0, (UNROLL, b.sub(end, b.and_(b.sub(end, first), index(UNROLL - 1)))))
     at, at_weights = first, weights
     for unroll, stop in loops:
@@ -214,7 +229,7 @@ def conv_tile(
     too; k inputs follow each.  w from w0 on: packed ``[taps][k][vectors * lanes]``, read whole.
     Of the columns ``valid`` are written.  mode: ZERO, BIAS (from ``bias[b0:]``) or ADD.
     """
-    clamp = rows.literal_value != ROWS
+    clamp = rows.literal_value < ROWS
     intp = types.intp
     signature = types.void(
         rows, vectors, x, intp, pixels, intp, intp, taps, intp, intp, intp, w, intp, y, intp, places, bias,
@@ -276,7 +291,7 @@ def outer_tile(
     ``[pixels][vectors * lanes]``.  Where rows is less than ROWS, those from ``end`` on repeat the last.  Rows
     of dw (from dw0 on) lie ``pitch`` apart; of the columns ``valid`` are written.  mode: ZERO or ADD.
     """
-    clamp = rows.literal_value != ROWS
+    clamp = rows.literal_value < ROWS
     intp = types.intp
     signature = types.void(
         rows, vectors, joined, x, intp, pixels, intp, intp, shifts, intp, intp, dy, intp, dw, intp, intp,

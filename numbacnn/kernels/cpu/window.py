@@ -33,6 +33,7 @@ from .simd import (
     masked_store,
     offset,
     store,
+    store_first,
     vector_type,
     zeros,
 )
@@ -102,15 +103,17 @@ class Group:
         self.b, self.vector = b, vector_type(dtype)
         *self.hops, self.pitch, active, channels, drop = shape
         self.masks: Values = [None] * GROUP
+        self.counts: Values = [None] * GROUP
         if masked:
             lanes = lanes_of(dtype)
             # in 32 bits: as many numbers of 64 bits would fill two registers
             numbers = ir.Constant(ir.VectorType(LANE, lanes), list(range(lanes)))
             for p in range(GROUP):
-                limit = b.trunc(b.sub(channels, b.mul(drop, index(p))), LANE)
-                mask = b.icmp_signed("<", numbers, spread(b, limit, lanes))
-                none = ir.Constant(mask.type, [0] * lanes)
-                self.masks[p] = b.select(b.icmp_signed("<", index(p), active), mask, none)
+                exist = b.sub(channels, b.mul(drop, index(p)))
+                exist = b.select(b.icmp_signed("<", index(p), active), exist, index(0))
+                exist = b.select(b.icmp_signed(">", exist, index(0)), exist, index(0))
+                self.counts[p] = exist
+                self.masks[p] = b.icmp_signed("<", numbers, spread(b, b.trunc(exist, LANE), lanes))
 
     def sources(self, pointer: Any) -> Values:
         """Where each vector reads."""
@@ -128,11 +131,13 @@ class Group:
 
     def store(self, values: Values, pointers: Values) -> None:
         """Write the lanes that exist."""
-        for value, pointer, mask in zip(values, pointers, self.masks, strict=True):
+        for value, pointer, mask, count in zip(values, pointers, self.masks, self.counts, strict=True):
             if mask is None:
                 store(self.b, value, pointer)
-            else:
+            elif VECTOR_BYTES == 64:
                 masked_store(self.b, value, pointer, mask)
+            else:
+                store_first(self.b, [value], [pointer], count)
 
     def add(self, values: Values, wins: Values, pointers: Values, apart: Any) -> None:
         """Add to the zeros or sums in memory, in the lanes that won. The pointers are distinct pixels.

@@ -80,8 +80,8 @@ def result(a, b, p, q):
         return p * (a - b)
     if OP in ("by the scale", "by the inverse"):
         return a * b
-    if OP == "penalty":
-        return b + ((p if a > real(0) else real(0)) - (p if a < real(0) else real(0)) + q * a)
+    if OP == "approach":
+        return b + p * (a - b)
     if OP in ("copy", "scaled"):
         return a * p if OP == "scaled" else a
     return curve(a, b, p, q)

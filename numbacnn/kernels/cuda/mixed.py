@@ -8,7 +8,8 @@ host to know of it::
     scale_up(dx, scale, dx)              # the loss's gradient
     ...                                  # backward
     check_finite(g, flag)                # each parameter's gradient
-    adam_update_mixed(w, g, m, v, ..., steps, copy, scale, flag)    # each parameter
+    rows.settle(scale, flag)             # the steps' numbers, see `held`
+    run(rule, w, g, states, ..., copy=copy, flag=flag)    # each parameter
     update_loss_scale(scale, flag, 2000)
 
 Source: Micikevicius et al., "Mixed precision training", ICLR 2018, section 3.
@@ -25,32 +26,25 @@ from .intrinsics import (
     abs_,
     block_x,
     f32,
-    f64,
     i32,
     i64,
     load,
     load4,
-    pow_,
     real,
-    sqrt,
     static_range,
     store,
     thread,
 )
 from .launch import ceil_div, kernel
-from .memory import DeviceArray, empty, from_numpy
-from .rules import adam_factors, run
+from .memory import DeviceArray, from_numpy
 
 __all__ = [
-    "adam_update_mixed",
     "cast",
     "cast_scaled",
     "check_finite",
     "new_loss_scale",
-    "rmsprop_update_mixed",
     "scale_down",
     "scale_up",
-    "sgd_update_mixed",
     "update_loss_scale",
 ]
 
@@ -150,67 +144,3 @@ def update_loss_scale(
     The scale stays within 2^-14 and 2^24.
     """
     _adapt(1, state, flag, interval)
-
-
-def sgd_update_mixed(
-    w: DeviceArray,  # float32, updated
-    g: DeviceArray,  # read: times the scale
-    velocity: DeviceArray,  # float32, updated, from 0
-    lr: float,
-    momentum: float,
-    nesterov: bool,
-    copy: DeviceArray | None,  # written: w in its element type
-    state: DeviceArray,  # read
-    flag: DeviceArray,  # read: where it is up nothing is written
-) -> None:
-    """`update.sgd_update` of gradients of a scaled loss."""
-    factors = {"rate": lr, "beta1": momentum}
-    run("nesterov" if nesterov else "sgd", w, g, (velocity,), factors, copy=copy, scale=state, flag=flag)
-
-
-def rmsprop_update_mixed(
-    w: DeviceArray,  # float32, updated
-    g: DeviceArray,  # read: times the scale
-    square: DeviceArray,  # float32, updated, from 0
-    lr: float,
-    rho: float,
-    eps: float,
-    copy: DeviceArray | None,  # written: w in its element type
-    state: DeviceArray,  # read
-    flag: DeviceArray,  # read: where it is up nothing is written
-) -> None:
-    """`update.rmsprop_update` of gradients of a scaled loss."""
-    factors = {"rate": lr, "beta2": rho, "rest2": 1.0 - rho, "eps": eps}
-    run("rmsprop", w, g, (square,), factors, copy=copy, scale=state, flag=flag)
-
-
-@kernel("steps flag factors lr:f64 beta1:f64 beta2:f64", threads=32)
-def _count_step(steps, flag, factors, lr, beta1, beta2):
-    """One thread in float64: the bias corrections of early steps are differences of near numbers."""
-    if thread() == 0 and load(flag, 0) == 0:
-        made = i32(load(steps, 0) + 1)
-        store(steps, 0, made)
-        store(factors, 0, f32(lr / (f64(1) - pow_(beta1, f64(made)))))
-        store(factors, 1, f32(f64(1) / sqrt(f64(1) - pow_(beta2, f64(made)))))
-
-
-def adam_update_mixed(
-    w: DeviceArray,  # float32, updated
-    g: DeviceArray,  # read: times the scale
-    m: DeviceArray,  # float32, updated, from 0
-    v: DeviceArray,  # float32, updated, from 0
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    decay: float,
-    steps: DeviceArray,  # (1,) int32, updated, from 0: steps that were not skipped
-    copy: DeviceArray | None,  # written: w in its element type
-    state: DeviceArray,  # read
-    flag: DeviceArray,  # read: where it is up nothing is written
-) -> None:
-    """`update.adam_update` of gradients of a scaled loss; the GPU counts the steps that it does not skip."""
-    corrections = empty((2,), np.float32)
-    _count_step(1, steps, flag, corrections, lr, beta1, beta2)
-    factors = adam_factors(lr, beta1, beta2, eps, decay)
-    run("adam", w, g, (m, v), factors, copy=copy, scale=state, flag=flag, counted=corrections)

@@ -87,6 +87,8 @@ def term(a, b, p, q):
     """What is summed of an element of each array, with two numbers."""
     if TERM == "squares":
         return (a - b) * (a - b)
+    if TERM == "products":
+        return a * b
     return p * abs_(a) + q * (a * a) if TERM == "penalty" else a
 
 
@@ -146,9 +148,9 @@ def _row_sums(x, y, out, p, q, scale, rows, length, chunk, chunks):
 
 
 def row_sums(
-    what: str,  # "sum", "squares" of differences, or "penalty" p |x| + q x^2
+    what: str,  # "sum", "squares" of differences, "products", or "penalty" p |x| + q x^2
     x: DeviceArray,  # (rows, length) read
-    y: DeviceArray | None,  # (rows, length) read, for squares
+    y: DeviceArray | None,  # (rows, length) read, for squares and products
     rows: int,
     out: DeviceArray,  # (rows,) written
     scale: float = 1.0,
@@ -171,7 +173,7 @@ def row_sums(
     if chunks == 1:
         variant(rows, x, y, out, p, q, scale, rows, length, _CHUNK, 1)
         return
-    partial = empty((rows, chunks), _computed(x))
+    partial = empty((rows, chunks), computed(x))
     variant(rows * chunks, x, y, partial, p, q, 1.0, rows, length, _CHUNK, chunks)
     row_sums("sum", partial, None, rows, out, scale)
 
@@ -245,36 +247,38 @@ def column_sums(
     out: DeviceArray,  # (columns,) written
 ) -> None:
     """``out[j] = sum of x[:, j]``."""
-    tiles, width, groups = _tiles(columns, 64)
+    tiles, width, groups = tiles_of(columns, 64)
     chunks = max(1, min(ceil_div(rows, _ROWS * groups), _BLOCKS // tiles))
     chunk = max(1, ceil_div(rows, chunks))
     chunks = max(1, ceil_div(rows, chunk))
     if chunks == 1:
         _sum_columns(x, rows, columns, 64, chunk, out)
         return
-    partial = empty((chunks, columns), _computed(x))
+    partial = empty((chunks, columns), computed(x))
     _sum_columns(x, rows, columns, 64, chunk, partial)
     _sum_columns(partial, chunks, columns, 8, chunks, out)
 
 
-def _tiles(columns: int, most: int) -> tuple[int, int, int]:
+def tiles_of(columns: int, most: int) -> tuple[int, int, int]:
     """Blocks side by side, vectors of each, and rows that it reads at once."""
-    vectors = columns // _wide(columns)
+    vectors = columns // wide_of(columns)
     tiles = ceil_div(vectors, most)
     width = ceil_div(vectors, tiles)
     return tiles, width, _THREADS // width
 
 
 def _sum_columns(x: DeviceArray, rows: int, columns: int, most: int, chunk: int, out: DeviceArray) -> None:
-    tiles, width, groups = _tiles(columns, most)
-    wide, span = _wide(columns), 1 << (groups - 1).bit_length()
+    tiles, width, groups = tiles_of(columns, most)
+    wide, span = wide_of(columns), 1 << (groups - 1).bit_length()
     grid = max(1, ceil_div(rows, chunk)), tiles
     _column_sums.of(WIDE=wide)(grid, x, out, rows, columns // wide, width, span, chunk)
 
 
-def _wide(columns: int) -> int:
+def wide_of(columns: int) -> int:
+    """Neighbouring columns of a thread."""
     return 4 if columns % 4 == 0 else 1
 
 
-def _computed(x: DeviceArray) -> type:
+def computed(x: DeviceArray) -> type:
+    """The type that sums of x are kept in."""
     return np.float64 if x.dtype == np.float64 else np.float32

@@ -1,7 +1,6 @@
-"""Optimizer steps and penalties: one pass over the parameters, their gradients and their state, in place.
+"""Optimizer steps and penalties: one pass over the parameters, their gradients and their states, in place.
 
-Arrays of a call are flat and of one size; the state may be of another float type than the gradients.  What
-depends on the step alone is computed in float64 on the host.
+Arrays of a call are flat and of one size; the states may be of another float type than the gradients.
 """
 
 from __future__ import annotations
@@ -10,76 +9,42 @@ import math
 
 import numpy as np
 
+from ...update_rules import Numbers
 from .each import apply
+from .held import Rows
 from .memory import DeviceArray, empty
 from .reduce import row_sums
-from .rules import adam_factors, run
+from .rules import run, square_sums
 
-__all__ = ["adam_update", "add_penalty", "penalty_value", "rmsprop_update", "sgd_update"]
+__all__ = ["average_step", "optimizer_step", "penalty_value", "square_sum"]
 
 
-def sgd_update(
+def optimizer_step(
+    rule: str,  # of update_rules.RULES
     w: DeviceArray,  # updated
     g: DeviceArray,  # read
-    velocity: DeviceArray,  # updated, from 0
-    lr: float,
-    momentum: float,
-    nesterov: bool,
+    a: DeviceArray | None,  # updated, from 0, where the rule has a state
+    b: DeviceArray | None,  # a second one
+    c: DeviceArray | None,  # and a third
+    average: DeviceArray | None,  # moved to the new weights
+    numbers: Numbers,
 ) -> None:
-    """``v = momentum v + g``, ``w = w - lr v``; with Nesterov, ``w = w - lr (g + momentum v)``.
-
-    Source: Sutskever et al., "On the importance of initialization and momentum", ICML 2013, section 2.
-    """
-    run("nesterov" if nesterov else "sgd", w, g, (velocity,), {"rate": lr, "beta1": momentum})
-
-
-def rmsprop_update(
-    w: DeviceArray,  # updated
-    g: DeviceArray,  # read
-    square: DeviceArray,  # updated, from 0
-    lr: float,
-    rho: float,
-    eps: float,
-) -> None:
-    """``s = rho s + (1 - rho) g^2``, ``w = w - lr g / (sqrt(s) + eps)``.
-
-    Source: Tieleman and Hinton, "Neural networks for machine learning", lecture 6e, 2012.
-    """
-    run("rmsprop", w, g, (square,), {"rate": lr, "beta2": rho, "rest2": 1.0 - rho, "eps": eps})
+    """One step of a rule, as the reference states it; `held` serves many parameters and steps."""
+    rows = Rows(rule, [w], [0])
+    rows.write([numbers])
+    rows.settle()
+    states = [x for x in (a, b, c) if x is not None]
+    limited, penalty = numbers.limit < math.inf, numbers.l1 != 0.0 or numbers.l2 != 0.0
+    run(rule, w, g, states, rows.settled[0], limited=limited, penalty=penalty, average=average)
 
 
-def adam_update(
-    w: DeviceArray,  # updated
-    g: DeviceArray,  # read
-    m: DeviceArray,  # updated, from 0
-    v: DeviceArray,  # updated, from 0
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    decay: float,  # decoupled weight decay, 0 for Adam
-    step: int,  # from 1
-) -> None:
-    """``w = (1 - lr decay) w - lr m' / (sqrt(v') + eps)``: the moments, freed of their start at 0.
-
-    ``m = beta1 m + (1 - beta1) g``, ``m' = m / (1 - beta1^step)``; v alike of ``g^2``.
-
-    Source: Kingma and Ba, "Adam", ICLR 2015, algorithm 1; Loshchilov and Hutter, "Decoupled weight decay
-    regularization", ICLR 2019, algorithm 2.
-    """
-    rate, root = lr / (1.0 - beta1**step), 1.0 / math.sqrt(1.0 - beta2**step)
-    factors = adam_factors(lr, beta1, beta2, eps, decay)
-    run("adam", w, g, (m, v), {**factors, "rate": rate, "root": root})
-
-
-def add_penalty(
+def average_step(
     w: DeviceArray,  # read
-    g: DeviceArray,  # added to
-    l1: float,
-    l2: float,
+    average: DeviceArray,  # updated
+    share: float,
 ) -> None:
-    """``g = g + l1 sign(w) + l2 w``: the gradient of `penalty_value`."""
-    apply("penalty", w, g, g, l1, l2)
+    """``average = average + share (w - average)``."""
+    apply("approach", w, average, average, share)
 
 
 def penalty_value(w: DeviceArray, l1: float, l2: float) -> DeviceArray:
@@ -90,3 +55,8 @@ def penalty_value(w: DeviceArray, l1: float, l2: float) -> DeviceArray:
     value = empty((), np.float64 if w.dtype == np.float64 else np.float32)
     row_sums("penalty", w, None, 1, value, 1.0, l1, l2 / 2.0)
     return value
+
+
+def square_sum(g: DeviceArray) -> DeviceArray:
+    """``sum(g^2)``, summed in float64: an array () on the GPU, which the host need not wait for."""
+    return square_sums([g])

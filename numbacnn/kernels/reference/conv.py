@@ -9,6 +9,7 @@ import numpy as np
 from numbacnn.dims import ConvDims
 from numbacnn.epilogue import Activation
 
+from .activated import activated
 from .window import Array, crop, double, pad, padded_zeros, taps
 
 
@@ -56,15 +57,7 @@ def conv_forward_fused(
     for more in (b, residual):
         if more is not None:
             total += more
-    if activation is not None:
-        kind, low, high = activation
-        if kind == "leaky_relu":
-            total = np.where(total > 0.0, total, low * total)
-        elif kind == "silu":
-            total = total / (1.0 + np.exp(-total))
-        else:
-            total = np.clip(total, low, high)
-    y[...] = total
+    y[...] = activated(total, activation)
 
 
 def conv_backward_data(

@@ -25,7 +25,7 @@ def _columns(wide, dtypes):
 
 
 CONFIGURATIONS = {
-    **{f"{op}-{t}": _each(op, (t, t, t)) for t in TYPES for op in [*BINARY, "difference", "penalty"]},
+    **{f"{op}-{t}": _each(op, (t, t, t)) for t in TYPES for op in [*BINARY, "difference", "approach"]},
     **{f"{op}-{t}": _each(op, (t, "float32", t)) for t in TYPES for op in UNARY},
     **{f"masked-{t}": _each("masked", (t, "uint8", t)) for t in TYPES},
     **{f"columns-{t}-{wide}": _columns(wide, (t, t)) for t in TYPES for wide in (1, 4)},

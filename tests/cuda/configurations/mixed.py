@@ -20,5 +20,4 @@ CONFIGURATIONS = {
     **{f"check-{t}": Configuration(mixed._raise_flag.of(), (t, "int32"), 64) for t in TYPES},
     "adapt": Configuration(mixed._adapt.of(), ("float32", "int32"), 32),
     # one thread for the bias corrections
-    "count": Configuration(mixed._count_step.of(), ("int32", "int32", "float32"), 64, doubles=True),
 }
