@@ -36,17 +36,21 @@ def _each(value: Data) -> tuple[np.ndarray, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def arrays_of(name: str, x: Any, y: Any) -> tuple[Data, Data]:
-    """Inputs and targets as contiguous arrays, finite and of the same length."""
+def arrays_of(name: str, x: Any, y: Any, integers: bool = False) -> tuple[Data, Data]:
+    """Inputs, which may have to be integers, and targets as contiguous arrays, finite and of one length."""
     inputs, targets = _contiguous(x), _contiguous(y)
     for array in _each(inputs):
-        if array.dtype not in (np.float32, np.float64):
+        if integers:
+            if array.dtype.kind not in "iu":
+                expected = "integer inputs, as the model's first layer takes"
+                raise DTypeError(message(name, expected, str(array.dtype), "number categories from 0"))
+        elif array.dtype not in (np.float32, np.float64):
             expected, got = "float32 or float64 inputs", str(array.dtype)
             remedy = "scale them to about zero mean and unit variance, as numbacnn.data.Normalization does"
             raise DTypeError(message(name, expected, got, remedy))
     shapes = [[array.shape for array in _each(value)] for value in (inputs, targets)]
     lengths = {shape[0] if shape else -1 for kind in shapes for shape in kind}
-    if len(lengths) > 1 or not lengths - {0, -1} or any(len(shape) < 2 for shape in shapes[0]):
+    if len(lengths) > 1 or not lengths - {0, -1} or any(len(shape) < 2 - integers for shape in shapes[0]):
         inputs_are, targets_are = (shapes[k][0] if len(shapes[k]) == 1 else shapes[k] for k in (0, 1))
         expected = "inputs (N, ...) with one target each, N at least 1"
         got = f"inputs {inputs_are} and targets {targets_are}"
@@ -55,7 +59,12 @@ def arrays_of(name: str, x: Any, y: Any) -> tuple[Data, Data]:
         for array in _each(value):
             if array.dtype.kind == "f":
                 _check_finite(name, kind, array)
-    return inputs, mapped(lambda a: a.astype(np.int64, copy=False) if a.dtype.kind in "iu" else a, targets)
+    return mapped(_wide, inputs), mapped(_wide, targets)
+
+
+def _wide(array: np.ndarray) -> np.ndarray:
+    """Integers as int64, which GPUs take."""
+    return array.astype(np.int64, copy=False) if array.dtype.kind in "iu" else array
 
 
 def _check_finite(name: str, kind: str, array: np.ndarray) -> None:

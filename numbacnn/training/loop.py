@@ -59,10 +59,7 @@ def fit(
             GPU after ``model.to("cuda")``, to which each batch is sent while the one before is computed. One
             that computes in 16 bits is trained with a `LossScale`.
         x: (N, ...) float32 or float64 inputs, as the model's parameters; finite. Integers where the model
-            begins with an `Embedding`.
-        y: (N,) integer class labels, or an (N, ...) array of x's dtype: class probabilities or values.
-        x: (N, ...) float32 or float64 inputs, as the model's parameters; finite. For a model of several
-            inputs a tuple of arrays.
+            begins with an `Embedding`. For a model of several inputs a tuple of arrays.
         y: (N,) integer class labels, (N, ...) maps of a class for each pixel, or an array of x's dtype: class
             probabilities or values. A tuple of arrays gives each loss of a `losses.Sum` its own.
         loss: has ``value_and_gradient(prediction, target)``. By default SoftmaxCrossEntropy for integer
@@ -89,19 +86,8 @@ def fit(
 
     """
     epochs, seed = _integer("epochs", epochs, 1), _integer("seed", seed, 0)
-    inputs, targets = _arrays("fit", x, y, model.takes_integers)
-    batches = Batches(inputs, targets, batch_size, augment=augment, seed=_derive(seed, _ORDER))
-    if not model.built:
-        rng = np.random.default_rng([seed, _INITIAL_VALUES])
-        model.build(inputs.shape[1:], rng, dtype=np.float32 if model.takes_integers else inputs.dtype)
-    loss = _loss_for(targets) if loss is None else loss
-    _check_targets("fit", model, targets, loss)
-    validation = None
-    if validation_data is not None:
-        validation = _arrays("validation_data", *validation_data, model.takes_integers)
-        _check_targets("validation_data", model, validation[1], loss)
-    inputs, targets = arrays_of("fit", x, y)
-    dtype = first_of(inputs).dtype
+    inputs, targets = arrays_of("fit", x, y, model.takes_integers)
+    dtype = _values_of(model, inputs)
     if not model.built:
         rng = np.random.default_rng([seed, _INITIAL_VALUES])
         shape: Any = mapped(lambda a: a.shape[1:], inputs)
@@ -111,7 +97,7 @@ def fit(
     batches = Batches(inputs, targets, batch_size, augment=augment, seed=_derive(seed, _ORDER))
     validation = None
     if validation_data is not None:
-        validation = arrays_of("validation_data", *validation_data)
+        validation = arrays_of("validation_data", *validation_data, model.takes_integers)
         validation = validation[0], prepared("validation_data", model, validation[1], loss, dtype)
     run = Run(model, Adam() if optimizer is None else optimizer, batches, epochs, scale=scale_for(model))
     listeners = [*([ProgressBar()] if verbose else []), *callbacks]
@@ -200,8 +186,6 @@ def _step(
     prediction, saved = model.forward(x, training=rng)
     value, gradient = loss.value_and_gradient(prediction, y)
     penalty = penalty_value(model.parameters)  # its gradient is the optimizer's to add
-    model.backward(gradient if scale is None else scale.up(gradient), saved)
-    model.zero_grad()
     model.backward(gradient if scale is None else mapped(scale.up, gradient), saved)
     if scale is None:
         optimizer.step(model.parameters)
@@ -244,13 +228,9 @@ def evaluate(
         ShapeError, DTypeError, TargetError, NumericsError, ArgumentError: as `fit`.
 
     """
-    inputs, targets = _arrays("evaluate", x, y, model.takes_integers)
-    loss = _loss_for(targets) if loss is None else loss
-    _check_targets("evaluate", model, targets, loss)
-    tally = Tally(_has_classes(targets, loss))
-    inputs, targets = arrays_of("evaluate", x, y)
+    inputs, targets = arrays_of("evaluate", x, y, model.takes_integers)
     loss = loss_for("evaluate", targets) if loss is None else loss
-    targets = prepared("evaluate", model, targets, loss, first_of(inputs).dtype)
+    targets = prepared("evaluate", model, targets, loss, _values_of(model, inputs))
     tally = Tally(has_classes(targets, loss), ignored=_ignored(loss))
     batches = Batches(inputs, targets, batch_size, shuffle=False)
     weights: Any = None
@@ -274,40 +254,28 @@ def predict(model: Layer, x: ArrayLike | tuple[np.ndarray, ...], *, batch_size: 
     Args:
         model: built.
         x: (N, ...) inputs of the parameters' dtype, or integers where an `Embedding` takes them; N may be 0.
+            Of several inputs a tuple of arrays.
         batch_size: samples that go through the model at a time, at least 1.
 
     Returns:
-        (N, ...) the outputs, in the parameters' dtype: logits where the model ends without a softmax.
-        x: (N, ...) inputs of the parameters' dtype; N may be 0. Of several inputs a tuple of arrays.
-        batch_size: samples that go through the model at a time, at least 1.
-
-    Returns:
-        (N, ...) the outputs, in x's dtype: logits where the model ends without a softmax. Of several outputs
-        a tuple of arrays.
+        (N, ...) the outputs, in the parameters' dtype: logits where the model ends without a softmax. Of
+        several outputs a tuple of arrays.
 
     Raises:
         ShapeError, DTypeError: the inputs do not fit the model.
         ArgumentError: batch_size is below 1.
 
     """
-    batch_size, inputs = _integer("batch_size", batch_size, 1), np.asarray(x)
-    if model.takes_integers and inputs.dtype.kind in "iu":
-        inputs = inputs.astype(np.int64, copy=False)  # which GPUs take
-    kind = np.dtype(np.float32) if model.takes_integers else inputs.dtype
-    # An empty batch goes through like any other: it has an output shape too
-    starts = range(0, max(1, len(inputs)), batch_size)
-    parts = (np.ascontiguousarray(inputs[i : i + batch_size]) for i in starts)
-    sent = staged(((part, part[:0]) for part in parts), model.device)
-    first, *others = (_on_host(model(part), kind) for part, _ in sent)
-    return np.concatenate([first, *others]) if others else first.copy()
     batch_size = _integer("batch_size", batch_size, 1)
     inputs: Any = x if isinstance(x, tuple) and isinstance(x[0], np.ndarray) else np.asarray(x)
-    main = first_of(inputs)
+    if model.takes_integers and inputs.dtype.kind in "iu":
+        inputs = inputs.astype(np.int64, copy=False)  # which GPUs take
+    main, kind = first_of(inputs), _values_of(model, inputs)
     # An empty batch goes through like any other: it has an output shape too
     starts = range(0, max(1, len(main)), batch_size)
     parts = (_slice(inputs, i, i + batch_size) for i in starts)
     sent = staged(((part, first_of(part)[:0]) for part in parts), model.device)
-    found = [mapped(lambda y: _on_host(y, main.dtype), model(part)) for part, _ in sent]
+    found = [mapped(lambda y: _on_host(y, kind), model(part)) for part, _ in sent]
     if isinstance(found[0], tuple):
         return tuple(map(_joined, zip(*found, strict=True)))
     return _joined(found)
@@ -323,6 +291,11 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _ignored(loss: Any) -> int | None:
     return loss.ignored if isinstance(loss, Loss) else None
+
+
+def _values_of(model: Layer, inputs: Data) -> np.dtype[Any]:
+    """The element type of values: of integer inputs float32."""
+    return np.dtype(np.float32) if model.takes_integers else first_of(inputs).dtype
 
 
 def _on_host(prediction: Tensor, dtype: np.dtype[Any]) -> np.ndarray:
@@ -368,66 +341,3 @@ def _integer(name: str, value: Any, least: int) -> int:
             message(name, f"an integer from {least} on", repr(value), f"give at least {least}")
         )
     return int(value)
-
-
-def _loss_for(targets: np.ndarray) -> Any:
-    return SoftmaxCrossEntropy() if targets.dtype.kind in "iu" else MeanSquaredError()
-
-
-def _has_classes(targets: np.ndarray, loss: Any) -> bool:
-    return targets.dtype.kind in "iu" or isinstance(loss, SoftmaxCrossEntropy)
-
-
-def _arrays(name: str, x: ArrayLike, y: ArrayLike, integers: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and targets as contiguous arrays, finite and of the same length."""
-    inputs, targets = np.ascontiguousarray(x), np.ascontiguousarray(y)
-    if integers:
-        if inputs.dtype.kind not in "iu":
-            expected, remedy = "integer inputs, as the model's first layer takes", "number categories from 0"
-            raise DTypeError(message(name, expected, str(inputs.dtype), remedy))
-        inputs = inputs.astype(np.int64, copy=False)
-    elif inputs.dtype not in (np.float32, np.float64):
-        raise DTypeError(
-            message(
-                name,
-                "float32 or float64 inputs",
-                str(inputs.dtype),
-                "scale them to about zero mean and unit variance, as numbacnn.data.Normalization does",
-            )
-        )
-    if inputs.ndim < 2 - integers or len(inputs) == 0 or targets.ndim == 0 or len(inputs) != len(targets):
-        raise ShapeError(
-            message(
-                name,
-                "inputs (N, ...) with one target each, N at least 1",
-                f"inputs {inputs.shape} and targets {targets.shape}",
-                "pair them along the first axis",
-            )
-        )
-    for kind, array in (("inputs", inputs), ("targets", targets)):
-        if array.dtype.kind == "f":
-            _check_finite(name, kind, array)
-    return inputs, targets.astype(np.int64, copy=False) if targets.dtype.kind in "iu" else targets
-
-
-def _check_finite(name: str, kind: str, array: np.ndarray) -> None:
-    flat = array.reshape(-1)
-    for start in range(0, flat.size, _CHUNK):
-        finite = np.isfinite(flat[start : start + _CHUNK])
-        if not finite.all():
-            first = start + int(np.flatnonzero(~finite)[0])
-            sample = first // max(1, flat.size // len(array))
-            raise NumericsError(
-                message(
-                    name, f"finite {kind}", f"{flat[first]} in sample {sample}", "drop or repair the sample"
-                )
-            )
-
-
-def _check_targets(name: str, model: Layer, targets: np.ndarray, loss: Any) -> None:
-    """Refuse models of several inputs or outputs, and class labels that the model has no output for."""
-    if several(model.input_shape) or several(model.output_shape):
-        expected, got = "a model of one input and one output", f"{model.path} of several"
-        raise ArgumentError(message(name, expected, got, "train it step by step: forward, backward, step"))
-    if targets.dtype.kind in "iu" and model.output_shape:
-        check_labels(targets, model.output_shape[-1], name)
