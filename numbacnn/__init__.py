@@ -101,6 +101,7 @@ if TYPE_CHECKING:
         Upsample1D,
         Upsample2D,
         Upsample3D,
+        fold,
     )
     from numbacnn.loss_scale import LossScale
     from numbacnn.losses import MeanSquaredError, SoftmaxCrossEntropy
@@ -237,6 +238,7 @@ _NAMES = {
         "Upsample1D",
         "Upsample2D",
         "Upsample3D",
+        "fold",
     ),
     "numbacnn.losses": ("MeanSquaredError", "SoftmaxCrossEntropy"),
     "numbacnn.models": (
@@ -421,6 +423,7 @@ __all__ = [
     "evaluate",
     "explain",
     "fit",
+    "fold",
     "functional",
     "get_num_threads",
     "inception_time",

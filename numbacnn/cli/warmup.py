@@ -13,6 +13,7 @@ from ..functional import add
 from ..layers import (
     AdaptiveMaxPool2D,
     AvgPool2D,
+    BatchNorm,
     Conv2D,
     ConvTranspose2D,
     Dense,
@@ -88,6 +89,7 @@ def _rest() -> Sequential:
             GaussianPool2D(3, sigma=1.0),
             AdaptiveMaxPool2D(4),
             ConvTranspose2D(4, 2, strides=2),
+            BatchNorm(),
             GlobalAvgPool2D(),
             Dense(10),
         ]

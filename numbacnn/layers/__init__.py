@@ -17,6 +17,7 @@ from numbacnn.layers.depthwise import (
     SeparableConv3D,
 )
 from numbacnn.layers.dropout import Dropout
+from numbacnn.layers.folding import fold
 from numbacnn.layers.global_pool import (
     AdaptiveAvgPool1D,
     AdaptiveAvgPool2D,
@@ -125,4 +126,5 @@ __all__ = [
     "Upsample1D",
     "Upsample2D",
     "Upsample3D",
+    "fold",
 ]
