@@ -116,6 +116,7 @@ if TYPE_CHECKING:
         Upsample2D,
         Upsample3D,
         WeightedSum,
+        fold,
     )
     from numbacnn.loss_scale import LossScale
     from numbacnn.losses import (
@@ -279,6 +280,7 @@ _NAMES = {
         "Upsample2D",
         "Upsample3D",
         "WeightedSum",
+        "fold",
     ),
     "numbacnn.models": (
         "c3d",
@@ -500,6 +502,7 @@ __all__ = [
     "evaluate",
     "explain",
     "fit",
+    "fold",
     "functional",
     "get_num_threads",
     "inception_time",

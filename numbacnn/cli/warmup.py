@@ -16,6 +16,7 @@ from ..layers import (
     GELU,
     AdaptiveMaxPool2D,
     AvgPool2D,
+    BatchNorm,
     Conv2D,
     ConvTranspose2D,
     Dense,
@@ -100,6 +101,7 @@ def _rest() -> Sequential:
             GaussianPool2D(3, sigma=1.0),
             AdaptiveMaxPool2D(4),
             ConvTranspose2D(4, 2, strides=2),
+            BatchNorm(),
             GlobalAvgPool2D(),
             Dense(10),
         ]

@@ -30,6 +30,7 @@ from numbacnn.layers.depthwise import (
 )
 from numbacnn.layers.dropout import Dropout, DropPath, SpatialDropout
 from numbacnn.layers.embedding import Embedding
+from numbacnn.layers.folding import fold
 from numbacnn.layers.global_pool import (
     AdaptiveAvgPool1D,
     AdaptiveAvgPool2D,
@@ -154,4 +155,5 @@ __all__ = [
     "Upsample2D",
     "Upsample3D",
     "WeightedSum",
+    "fold",
 ]

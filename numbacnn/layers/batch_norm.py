@@ -24,7 +24,8 @@ class BatchNorm(Layer):
     In training mean and variance are those of the batch, over all axes but the last, and the running
     statistics follow them: ``running = momentum running + (1 - momentum) new``, where the new variance is the
     unbiased one, as in PyTorch. To predict they are the running statistics. The activation belongs to the
-    same pass over memory, forward and backward; a convolution before it needs no bias.
+    same pass over memory, forward and backward. A convolution before it needs no bias; `fold` makes one
+    convolution of both for inference.
 
     Frozen by ``trainable = False``, it uses its running statistics in training too and leaves them as they
     are, as fine-tuning needs. (Setting ``frozen`` of `mean` or `variance` alone does the same and leaves

@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from numbacnn import functional, initializers
 from numbacnn.dims import ConvDims, Ints, Padding
+from numbacnn.epilogue import ActivationLike
 from numbacnn.errors import ArgumentError, message
 from numbacnn.functional.pad import pad_geometry
 from numbacnn.initializers import Initializer
-from numbacnn.layers.base import Layer, Shape, Training, frozen, per_axis, positive, require_spatial
+from numbacnn.layers.activated import Activated
+from numbacnn.layers.base import Shape, Training, frozen, per_axis, positive, require_spatial
 from numbacnn.parameter import Parameter, Penalty
 from numbacnn.tensor import Tensor, as_tensor
 
@@ -31,12 +33,13 @@ def padding_mode_of(name: str, mode: str) -> str:
     return mode
 
 
-class ConvLayer(Layer):
+class ConvLayer(Activated):
     """What convolutions of all ranks share; depthwise ones say by `_channels` how wide they are."""
 
     rank: ClassVar[int]
     kernel: Parameter
     _dims: ConvDims
+    _fuses = True
 
     def __init__(
         self,
@@ -50,8 +53,10 @@ class ConvLayer(Layer):
         bias_initializer: InitializerLike,
         kernel_regularizer: PenaltyLike,
         name: str | None,
+        activation: ActivationLike = None,
     ) -> None:
         super().__init__(name)
+        self._activate(activation)
         self.kernel_size = per_axis(self.name, "kernel_size", kernel_size, self.rank)
         self.strides = per_axis(self.name, "strides", strides, self.rank)
         self.padding = frozen(padding)
@@ -101,16 +106,14 @@ class ConvLayer(Layer):
         if self.use_bias:
             self.bias = self._parameter("bias", (filters,), self.bias_initializer, rng, dtype)
 
-    def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
-        """``y = conv(x, kernel) + bias``."""
+    def _linear(self, x: ArrayLike, training: Training, activation: ActivationLike) -> tuple[Tensor, Any]:
         self._require_built()
         x = as_tensor(x, name=self.path)
         bias = None if self.bias is None else self.bias.operand
-        y = functional.conv_forward(x, self.kernel.operand, bias, **self._geometry)
+        y = functional.conv_forward(x, self.kernel.operand, bias, activation=activation, **self._geometry)
         return y, (x if training else None)
 
-    def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
-        """Gradients of the kernel, of the bias and, where asked for, of the input."""
+    def _linear_backward(self, dy: ArrayLike, saved: Any, input_gradient: bool) -> Tensor | None:
         kernel, bias, x = self.kernel, self.bias, saved
         if kernel.trainable:
             kernel.accumulate(functional.conv_backward_weights(x, dy, kernel.shape, **self._geometry))
@@ -132,6 +135,7 @@ class ConvLayer(Layer):
             "kernel_initializer": self.kernel_initializer.config(),
             "bias_initializer": self.bias_initializer.config(),
             "kernel_regularizer": self.kernel_regularizer and self.kernel_regularizer.config(),
+            "activation": self.activation,
             "name": self.name,
         }
 
@@ -163,6 +167,7 @@ class _Conv(ConvLayer):
         kernel_initializer: InitializerLike = "he_normal",
         bias_initializer: InitializerLike = "zeros",
         kernel_regularizer: PenaltyLike = None,
+        activation: ActivationLike = None,
         name: str | None = None,
     ) -> None:
         super().__init__(
@@ -176,6 +181,7 @@ class _Conv(ConvLayer):
             bias_initializer,
             kernel_regularizer,
             name,
+            activation,
         )
         self.filters = positive(self.name, "filters", filters)
         self.groups = positive(self.name, "groups", groups)
@@ -207,6 +213,8 @@ class Conv2D(_Conv):
         kernel_initializer: a name, an Initializer or its config.
         bias_initializer: likewise.
         kernel_regularizer: a penalty on the kernel such as ``L2(1e-4)``, or None.
+        activation: applied to the results while they are in the cache: None, ``"relu"``, ``"relu6"``,
+            ``"silu"``, ``("leaky_relu", slope)`` or ``("clip", low, high)``.
         name: the layer's name.
 
     Attributes:

@@ -10,15 +10,17 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from numbacnn import functional, initializers
 from numbacnn.dims import ConvDims, Ints, Padding
+from numbacnn.epilogue import ActivationLike
 from numbacnn.errors import ArgumentError, message
-from numbacnn.layers.base import Layer, Shape, Training, frozen, per_axis, positive, require_spatial
+from numbacnn.layers.activated import Activated
+from numbacnn.layers.base import Shape, Training, frozen, per_axis, positive, require_spatial
 from numbacnn.layers.conv import InitializerLike, PenaltyLike
 from numbacnn.parameter import Parameter, Penalty
 from numbacnn.receptive import ReceptiveField
 from numbacnn.tensor import Tensor, as_tensor
 
 
-class _ConvTranspose(Layer):
+class _ConvTranspose(Activated):
     """What the transposed convolutions share: all but the number of axes."""
 
     rank: ClassVar[int]
@@ -39,9 +41,11 @@ class _ConvTranspose(Layer):
         kernel_initializer: InitializerLike = "he_normal",
         bias_initializer: InitializerLike = "zeros",
         kernel_regularizer: PenaltyLike = None,
+        activation: ActivationLike = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        self._activate(activation)
         self.filters = positive(self.name, "filters", filters)
         self.kernel_size = per_axis(self.name, "kernel_size", kernel_size, self.rank)
         self.strides = per_axis(self.name, "strides", strides, self.rank)
@@ -83,16 +87,14 @@ class _ConvTranspose(Layer):
         self.input_shape, self.output_shape = input_shape, self._dims.input_shape[1:]
         return self.output_shape
 
-    def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
-        """``y = conv_transpose(x, kernel) + bias``."""
+    def _linear(self, x: ArrayLike, training: Training, activation: ActivationLike) -> tuple[Tensor, Any]:
         self._require_built()
         x = as_tensor(x, name=self.path)
         bias = None if self.bias is None else self.bias.operand
         y = functional.conv_transpose_forward(x, self.kernel.operand, bias, **self._geometry)
         return y, (x if training else None)
 
-    def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
-        """Gradients of the kernel, of the bias and, where asked for, of the input: a convolution of dy."""
+    def _linear_backward(self, dy: ArrayLike, saved: Any, input_gradient: bool) -> Tensor | None:
         kernel, bias, x = self.kernel, self.bias, saved
         if kernel.trainable:
             dw = functional.conv_transpose_backward_weights(x, dy, kernel.shape, **self._geometry)
@@ -117,6 +119,7 @@ class _ConvTranspose(Layer):
             "kernel_initializer": self.kernel_initializer.config(),
             "bias_initializer": self.bias_initializer.config(),
             "kernel_regularizer": self.kernel_regularizer and self.kernel_regularizer.config(),
+            "activation": self.activation,
             "name": self.name,
         }
 
@@ -158,6 +161,8 @@ class ConvTranspose2D(_ConvTranspose):
             as the kernel lies; PyTorch and Keras count likewise.
         bias_initializer: likewise.
         kernel_regularizer: a penalty on the kernel such as ``L2(1e-4)``, or None.
+        activation: applied afterwards: None, ``"relu"``, ``"relu6"``, ``"silu"``, ``("leaky_relu", slope)``
+            or ``("clip", low, high)``.
         name: the layer's name.
 
     Attributes:

@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from numbacnn import functional, initializers
+from numbacnn.epilogue import ActivationLike
 from numbacnn.errors import ShapeError, message
 from numbacnn.initializers import Initializer
-from numbacnn.layers.base import Layer, Shape, Training, positive
+from numbacnn.layers.activated import Activated
+from numbacnn.layers.base import Shape, Training, positive
 from numbacnn.parameter import Parameter, Penalty
 from numbacnn.tensor import Tensor, as_tensor
 
 
-class Dense(Layer):
-    """``y = x @ w + b``.
+class Dense(Activated):
+    """``y = x @ w + b``; ``dw = x.T @ dy``, ``db = sum(dy)``, ``dx = dy @ w.T``.
 
     Args:
         units: output features.
@@ -25,6 +27,8 @@ class Dense(Layer):
         kernel_initializer: a name, an Initializer or its config.
         bias_initializer: likewise.
         kernel_regularizer: a penalty on the weights such as ``L2(1e-4)``, or None.
+        activation: applied afterwards: None, ``"relu"``, ``"relu6"``, ``"silu"``, ``("leaky_relu", slope)``
+            or ``("clip", low, high)``.
         name: the layer's name.
 
     Attributes:
@@ -43,9 +47,11 @@ class Dense(Layer):
         kernel_initializer: str | Mapping[str, Any] | Initializer = "he_normal",
         bias_initializer: str | Mapping[str, Any] | Initializer = "zeros",
         kernel_regularizer: Penalty | Mapping[str, float] | None = None,
+        activation: ActivationLike = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        self._activate(activation)
         self.units = positive(self.name, "units", units)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, self.name)
@@ -70,16 +76,14 @@ class Dense(Layer):
         self.input_shape, self.output_shape = input_shape, (self.units,)
         return self.output_shape
 
-    def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
-        """``y = x @ kernel + bias``."""
+    def _linear(self, x: ArrayLike, training: Training, activation: ActivationLike) -> tuple[Tensor, Any]:
         self._require_built()
         x = as_tensor(x, name=self.path)
         bias = None if self.bias is None else self.bias.operand
         y = functional.dense_forward(x, self.kernel.operand, bias, name=self.path)
         return y, (x if training else None)
 
-    def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
-        """``dw = x.T @ dy``, ``db = sum(dy)``, ``dx = dy @ w.T``."""
+    def _linear_backward(self, dy: ArrayLike, saved: Any, input_gradient: bool) -> Tensor | None:
         kernel, bias = self.kernel, self.bias
         if kernel.trainable:
             kernel.accumulate(functional.dense_backward_weights(saved, dy, name=self.path))
@@ -95,6 +99,7 @@ class Dense(Layer):
             "kernel_initializer": self.kernel_initializer.config(),
             "bias_initializer": self.bias_initializer.config(),
             "kernel_regularizer": self.kernel_regularizer and self.kernel_regularizer.config(),
+            "activation": self.activation,
             "name": self.name,
         }
 

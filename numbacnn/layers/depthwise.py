@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from numbacnn import functional
 from numbacnn.dims import Ints, Padding
+from numbacnn.epilogue import ActivationLike
 from numbacnn.layers.base import Training, positive
 from numbacnn.layers.conv import ConvLayer, InitializerLike, PenaltyLike
 from numbacnn.parameter import Parameter
@@ -32,6 +33,7 @@ class _DepthwiseConv(ConvLayer):
         kernel_initializer: InitializerLike = "he_normal",
         bias_initializer: InitializerLike = "zeros",
         kernel_regularizer: PenaltyLike = None,
+        activation: ActivationLike = None,
         name: str | None = None,
     ) -> None:
         super().__init__(
@@ -45,6 +47,7 @@ class _DepthwiseConv(ConvLayer):
             bias_initializer,
             kernel_regularizer,
             name,
+            activation,
         )
         self.depth_multiplier = positive(self.name, "depth_multiplier", depth_multiplier)
 
@@ -66,7 +69,7 @@ class DepthwiseConv2D(_DepthwiseConv):
         kernel_size: taps, one integer or ``(height, width)``.
         depth_multiplier: the m of the formula, 1 or more.
         strides, padding, padding_mode, dilation: as in `Conv2D`.
-        use_bias, kernel_initializer, bias_initializer, kernel_regularizer: as in `Conv2D`.
+        use_bias, kernel_initializer, bias_initializer, kernel_regularizer, activation: as in `Conv2D`.
         name: the layer's name.
 
     Attributes:
@@ -113,6 +116,7 @@ class _SeparableConv(ConvLayer):
         kernel_initializer: InitializerLike = "he_normal",
         bias_initializer: InitializerLike = "zeros",
         kernel_regularizer: PenaltyLike = None,
+        activation: ActivationLike = None,
         name: str | None = None,
     ) -> None:
         super().__init__(
@@ -126,6 +130,7 @@ class _SeparableConv(ConvLayer):
             bias_initializer,
             kernel_regularizer,
             name,
+            activation,
         )
         self.filters = positive(self.name, "filters", filters)
         self.depth_multiplier = positive(self.name, "depth_multiplier", depth_multiplier)
@@ -141,17 +146,16 @@ class _SeparableConv(ConvLayer):
         super()._build_rest(self.filters, rng, dtype)
         self.output_shape = (*self._dims.out_, self.filters)
 
-    def forward(self, x: ArrayLike, training: Training = False) -> tuple[Tensor, Any]:
-        """``h = conv(x, kernel)`` channel by channel, ``y = h @ pointwise_kernel + bias``."""
+    def _linear(self, x: ArrayLike, training: Training, activation: ActivationLike) -> tuple[Tensor, Any]:
         self._require_built()
         x = as_tensor(x, name=self.path)
         bias = None if self.bias is None else self.bias.operand
         h = functional.conv_forward(x, self.kernel.operand, **self._geometry)
-        y = functional.conv_forward(h, self.pointwise_kernel.operand, bias, name=self.path)
+        pointwise = self.pointwise_kernel.operand
+        y = functional.conv_forward(h, pointwise, bias, activation=activation, name=self.path)
         return y, ((x, h) if training else None)
 
-    def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> Tensor | None:
-        """Gradients of the bias, of the pointwise kernel, of the depthwise one, of the input."""
+    def _linear_backward(self, dy: ArrayLike, saved: Any, input_gradient: bool) -> Tensor | None:
         x, h = saved
         kernel, pointwise, bias = self.kernel, self.pointwise_kernel, self.bias
         if bias is not None and bias.trainable:
@@ -191,6 +195,7 @@ class SeparableConv2D(_SeparableConv):
         strides, padding, padding_mode, dilation: of the depthwise convolution, as in `Conv2D`.
         use_bias, bias_initializer: of the bias per output channel, as in `Conv2D`.
         kernel_initializer, kernel_regularizer: of both kernels, as in `Conv2D`.
+        activation: after both, as in `Conv2D`.
         name: the layer's name.
 
     Attributes:

@@ -8,6 +8,12 @@ from hypothesis import strategies as st
 from numbacnn.epilogue import Activation
 from numbacnn.kernels import reference
 from numbacnn.kernels.cuda import batch_norm, memory
+from numbacnn.layers import BatchNorm, Conv2D, Dense, Flatten, Sequential
+from numbacnn.loss_scale import LossScale
+from numbacnn.losses import SoftmaxCrossEntropy
+from numbacnn.optimizers import SGD
+from numbacnn.tensor import as_tensor
+from numbacnn.training import CapturedStep
 from tests.strategies import seeds
 
 from .arrays import put
@@ -124,3 +130,50 @@ def test_nothing_leaves_the_running_statistics():
     batch_norm.batch_norm_forward(*args, memory.empty((0, 4), np.float32))
     batch_norm.batch_norm_backward(*args, False, x, memory.empty((0, 4), np.float32), None, dgamma, None)
     assert dgamma.numpy().tolist() == [0] * 4
+
+
+def model(compute_dtype=None):
+    m = Sequential([Conv2D(4, 2, use_bias=False), BatchNorm(activation="relu"), Flatten(), Dense(3)])
+    m.build((4, 3, 2), 1)
+    return m if compute_dtype is None else m.to("cuda", compute_dtype)
+
+
+def batch(step):
+    rng = np.random.default_rng(step)
+    return rng.standard_normal((5, 4, 3, 2)).astype(np.float32), rng.integers(0, 3, 5)
+
+
+@pytest.mark.parametrize("compute_dtype", ["float32", "bfloat16"])
+def test_a_model_trains_as_on_the_cpu(compute_dtype):
+    """In 16 bits the layer's parameters and statistics stay float32, without copies."""
+    ours, theirs, criterion = model(compute_dtype), model(), SoftmaxCrossEntropy()
+    ours.precision = "exact"
+    scale = None if compute_dtype == "float32" else LossScale("cuda")
+    for m, s in ((ours, scale), (theirs, None)):
+        optimizer = SGD(0.1)
+        for step in range(3):
+            x, y = (as_tensor(a, device=m.device) for a in batch(step))
+            out, saved = m.forward(x, training=True)
+            dy = criterion.value_and_gradient(out, y)[1]
+            m.zero_grad()
+            m.backward(dy if s is None else s.up(dy), saved)
+            optimizer.step(m.parameters, s)
+    norm = ours[1]
+    assert all(p.copy is None and p.dtype == F32 for p in norm.parameters)
+    for p, q in zip(ours.parameters, theirs.parameters, strict=True):
+        atol = 1e-5 if compute_dtype == "float32" else 0.03
+        np.testing.assert_allclose(p.value.numpy(), q.value.numpy(), rtol=0, atol=atol, err_msg=p.name)
+
+
+def test_captured_steps_update_the_running_statistics():
+    captured, alone, criterion = model("float32"), model("float32"), SoftmaxCrossEntropy()
+    step, optimizer = CapturedStep(captured, criterion, SGD(0.1), 5), SGD(0.1)
+    for k in range(4):
+        step(*batch(k))
+        x, y = (as_tensor(a, device="cuda") for a in batch(k))
+        out, saved = alone.forward(x, training=True)
+        alone.zero_grad()
+        alone.backward(criterion.value_and_gradient(out, y)[1], saved)
+        optimizer.step(alone.parameters)
+    for name, value in alone.weights().items():
+        assert captured.weights()[name].tobytes() == value.tobytes(), name

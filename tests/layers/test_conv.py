@@ -171,3 +171,19 @@ def test_wrong_inputs_are_refused():
         layer(np.zeros((1, 8, 8, 3), np.float64))
     with pytest.raises(ArgumentError, match="not yet built"):
         layer.build((8, 8, 3), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6", "silu", ("leaky_relu", 0.2)])
+def test_gradients_with_an_activation(activation):
+    layer = again(Conv2D(3, 2, padding="same", activation=activation))
+    x = values((2, 4, 3, 2))
+    assert_gradients(layer, x)
+    predicted, trained = layer(x).numpy(), layer.forward(x, training=True)[0].numpy()
+    np.testing.assert_allclose(
+        predicted, trained, rtol=1e-12, atol=1e-14
+    )  # SiLU's is fused in the first only
+
+
+def test_an_unknown_activation_is_refused():
+    with pytest.raises(ArgumentError, match="stem: expected activation None"):
+        Conv2D(3, 2, activation="gelu", name="stem")

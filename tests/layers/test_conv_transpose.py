@@ -46,3 +46,8 @@ def test_names_and_arguments():
         ConvTranspose2D(6, 4, strides=2, output_padding=2, name="up").build((5, 3, 1), None)
     with pytest.raises(ShapeError, match="up: expected padding that leaves"):
         ConvTranspose2D(6, 2, padding=3, name="up").build((3, 3, 1), None)
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+def test_gradients_with_an_activation(activation):
+    assert_gradients(again(ConvTranspose2D(3, 2, strides=2, activation=activation)), values((2, 3, 2, 2)))

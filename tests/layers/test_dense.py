@@ -5,7 +5,7 @@ import pytest
 
 from numbacnn.errors import ArgumentError, ShapeError
 from numbacnn.layers import Dense
-from tests.layers.check import assert_gradients, values
+from tests.layers.check import again, assert_gradients, values
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,22 @@ def test_errors_name_the_layer_and_the_cure():
     layer.build((8,), np.random.default_rng(0))
     with pytest.raises(ShapeError, match="head"):
         layer(np.zeros((2, 9), np.float32))
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu", ("leaky_relu", 0.2), ("clip", -0.5, 0.5)])
+def test_gradients_with_an_activation(activation):
+    layer = again(Dense(4, activation=activation))
+    assert_gradients(layer, values((3, 5)))
+    x = values((3, 5))
+    plain = Dense(4)
+    plain.build((5,), None, np.float64)
+    plain.kernel.assign(layer.kernel.value.numpy())
+    plain.bias.assign(layer.bias.value.numpy())
+    z = plain(x).numpy()
+    expected = {
+        "relu": np.maximum(z, 0),
+        "silu": z / (1 + np.exp(-z)),
+        "leaky_relu": np.where(z > 0, z, 0.2 * z),
+        "clip": np.clip(z, -0.5, 0.5),
+    }[activation if isinstance(activation, str) else activation[0]]
+    np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-12)

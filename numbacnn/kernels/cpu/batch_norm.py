@@ -4,10 +4,8 @@ Its gradients take two: one that sums, one that writes.  What the activation was
 from x, so the output need not be kept.
 
 An array is taken as lines of some pixels' channels, side by side, so that few channels fill vectors too; a
-line's lanes are summed for themselves.  Variances do not cancel: sums of a block of lines are taken from its
-first line, and blocks, parts and lanes are joined by their means (Chan, Golub and LeVeque, "Algorithms for
-computing the sample variance", The American Statistician 37, 1983) in float64.  Parts that are summed are cut
-by sizes alone: the same bits for any number of threads.
+line's lanes are summed for themselves (`moments`), then joined.  Parts that are summed are cut by sizes
+alone: the same bits for any number of threads.
 """
 
 from __future__ import annotations
@@ -23,105 +21,35 @@ from numbacnn.epilogue import Activation
 from numbacnn.memory import buffer_pool
 
 from . import math
+from .moments import BLOCK, STATE, TILE, join, moments_part
 
 __all__ = ["batch_norm_backward", "batch_norm_forward", "batch_norm_statistics"]
 
 CLIP, LEAKY_RELU, SILU = map(Literal, range(3))
 
-_TILE = 1024  # elements of a line that are worked on together: their sums and factors stay in L1
 _WIDTH = 512  # elements of a line at least, where the channels allow
-_BLOCK = 64  # lines whose sums are taken in the element type
 _PART = 65536  # elements per part at least: some microseconds
 _PARTS = 64  # that are summed, at most
 _STREAM = 0.05  # nanoseconds per byte on one thread
-_STATE = 5  # rows of a thread's state, of a tile each
 _F64 = np.dtype(np.float64)
 _NONE = {np.dtype(t): np.zeros(0, t) for t in (np.float32, np.float64)}
-
-
-@jit
-def _shifted_sums(x, start, width, lines, count, state):
-    """Sum ``x - first`` and its squares over lines, ``first`` being the first of them, into the state."""
-    for j in range(count):
-        state[j] = x[start + j]
-        state[_TILE + j] = 0
-        state[2 * _TILE + j] = 0
-    streams = lines // 4  # four at once, each long: what hardware prefetches
-    for line in range(streams):
-        at, step = start + line * width, streams * width
-        a, b = x[at : at + count], x[at + step : at + step + count]
-        at += 2 * step
-        c, d = x[at : at + count], x[at + step : at + step + count]
-        for j in range(count):
-            first = state[j]
-            p, q, r, s = a[j] - first, b[j] - first, c[j] - first, d[j] - first
-            state[_TILE + j] += (p + q) + (r + s)
-            state[2 * _TILE + j] += (p * p + q * q) + (r * r + s * s)
-    for line in range(4 * streams, lines):
-        at = start + line * width
-        a = x[at : at + count]
-        for j in range(count):
-            p = a[j] - state[j]
-            state[_TILE + j] += p
-            state[2 * _TILE + j] += p * p
-
-
-@jit
-def _join_block(state, count, lines, done, means, squares):
-    """Join the block's moments with those of the ``done`` lines before it, lane by lane."""
-    total = done + lines
-    share, weight = lines / total, done * (lines / total)
-    for j in range(count):
-        offset = np.float64(state[_TILE + j]) / lines
-        within = np.float64(state[2 * _TILE + j]) - offset * offset * lines
-        delta = np.float64(state[j]) + offset - means[j]
-        means[j] += delta * share
-        squares[j] += max(within, 0.0) + delta * delta * weight
-
-
-@jit
-def _moments_part(slot, part, parts, x, width, lines, partial, work):
-    """Write the mean and the sum of squared differences from it of some lines, for each lane."""
-    lo, hi = split(part, parts, lines)
-    state = work[slot * _STATE * _TILE : (slot + 1) * _STATE * _TILE]
-    for first in range(0, width, _TILE):
-        count = min(_TILE, width - first)
-        at = 2 * part * width + first
-        means, squares = partial[at : at + count], partial[at + width : at + width + count]
-        means[:] = 0
-        squares[:] = 0
-        for top in range(lo, hi, _BLOCK):
-            block = min(_BLOCK, hi - top)
-            _shifted_sums(x, top * width + first, width, block, count, state)
-            _join_block(state, count, block, top - lo, means, squares)
-
-
-@jit
-def _join(means, squares, done, more, means_, squares_):
-    """Join moments of ``done`` numbers with those of ``more`` others, of each lane."""
-    total = done + more
-    share, weight = more / total, done * (more / total)
-    for j in range(means.size):
-        delta = means_[j] - means[j]
-        means[j] += delta * share
-        squares[j] += squares_[j] + delta * delta * weight
 
 
 @kernel
 def _statistics(team, parts, x, width, partial, work, momentum, running, mean, variance):
     c = mean.size
     lines = x.size // width
-    run_slots(team, _moments_part, parts, (x, width, lines, partial, work))
+    run_slots(team, moments_part, parts, (x, width, lines, partial, work))
     means, squares = partial[:width], partial[width : 2 * width]
     done = split(0, parts, lines)[1]
     for part in range(1, parts):
         lo, hi = split(part, parts, lines)
         at = 2 * part * width
-        _join(means, squares, done, hi - lo, partial[at : at + width], partial[at + width : at + 2 * width])
+        join(means, squares, done, hi - lo, partial[at : at + width], partial[at + width : at + 2 * width])
         done = hi
     for lane in range(c, width, c):
         done = lines * (lane // c)
-        _join(means[:c], squares[:c], done, lines, means[lane : lane + c], squares[lane : lane + c])
+        join(means[:c], squares[:c], done, lines, means[lane : lane + c], squares[lane : lane + c])
     done = lines * (width // c)
     for at in range(lines * width, x.size, c):  # pixels that fill no line
         if done == 0:
@@ -175,7 +103,7 @@ def _fetch(factors, width, first, count, rows, state):
     """Copy the factors of a tile's lanes to the state, where LLVM sees that they do not overlap."""
     for row in range(rows):
         for j in range(count):
-            state[row * _TILE + j] = factors[row * width + first + j]
+            state[row * TILE + j] = factors[row * width + first + j]
 
 
 @jit
@@ -205,23 +133,23 @@ def _slope(kind, z, dy, limits):
 @jit
 def _normalise_part(slot, part, parts, kind, x, residual, width, factors, limits, work, y):
     lo, hi = split(parts - 1 - part, parts, -(-x.size // width))  # what was read last is in the cache yet
-    state = work[slot * _STATE * _TILE : (slot + 1) * _STATE * _TILE]
-    for first in range(0, width, _TILE):
-        _fetch(factors, width, first, min(_TILE, width - first), 3, state)
+    state = work[slot * STATE * TILE : (slot + 1) * STATE * TILE]
+    for first in range(0, width, TILE):
+        _fetch(factors, width, first, min(TILE, width - first), 3, state)
         for line in range(lo, hi):
             at = line * width + first
-            count = min(_TILE, width - first, x.size - at)
+            count = min(TILE, width - first, x.size - at)
             if count <= 0:
                 break
             a, out = x[at : at + count], y[at : at + count]
             if residual.size:
                 more = residual[at : at + count]
                 for j in range(count):
-                    z = (a[j] - state[j]) * state[_TILE + j] + state[2 * _TILE + j] + more[j]
+                    z = (a[j] - state[j]) * state[TILE + j] + state[2 * TILE + j] + more[j]
                     out[j] = _activated(kind, z, limits)
             else:
                 for j in range(count):
-                    z = (a[j] - state[j]) * state[_TILE + j] + state[2 * _TILE + j]
+                    z = (a[j] - state[j]) * state[TILE + j] + state[2 * TILE + j]
                     out[j] = _activated(kind, z, limits)
 
 
@@ -239,11 +167,11 @@ def _sum_lines(kind, x, dy, at, step, count, limits, state):
     a, b = x[at : at + count], x[at + step : at + step + count]
     da, db = dy[at : at + count], dy[at + step : at + step + count]
     for j in range(count):
-        mean, scale, shift = state[j], state[_TILE + j], state[2 * _TILE + j]
+        mean, scale, shift = state[j], state[TILE + j], state[2 * TILE + j]
         p, q = a[j] - mean, b[j] - mean
         g, h = _slope(kind, p * scale + shift, da[j], limits), _slope(kind, q * scale + shift, db[j], limits)
-        state[3 * _TILE + j] += g + h
-        state[4 * _TILE + j] += g * p + h * q
+        state[3 * TILE + j] += g + h
+        state[4 * TILE + j] += g * p + h * q
 
 
 @jit
@@ -254,32 +182,32 @@ def _sum_line(kind, x, dy, residual, at, count, limits, state):
         more = residual[at : at + count]
         for j in range(count):
             centred = a[j] - state[j]
-            z = centred * state[_TILE + j] + state[2 * _TILE + j] + more[j]
+            z = centred * state[TILE + j] + state[2 * TILE + j] + more[j]
             g = _slope(kind, z, b[j], limits)
-            state[3 * _TILE + j] += g
-            state[4 * _TILE + j] += g * centred
+            state[3 * TILE + j] += g
+            state[4 * TILE + j] += g * centred
     else:
         for j in range(count):
             centred = a[j] - state[j]
-            g = _slope(kind, centred * state[_TILE + j] + state[2 * _TILE + j], b[j], limits)
-            state[3 * _TILE + j] += g
-            state[4 * _TILE + j] += g * centred
+            g = _slope(kind, centred * state[TILE + j] + state[2 * TILE + j], b[j], limits)
+            state[3 * TILE + j] += g
+            state[4 * TILE + j] += g * centred
 
 
 @jit
 def _gradient_sums_part(slot, part, parts, kind, x, dy, residual, width, factors, limits, work, partial):
     lo, hi = split(part, parts, -(-x.size // width))
-    state = work[slot * _STATE * _TILE : (slot + 1) * _STATE * _TILE]
-    for first in range(0, width, _TILE):
-        most = min(_TILE, width - first)
+    state = work[slot * STATE * TILE : (slot + 1) * STATE * TILE]
+    for first in range(0, width, TILE):
+        most = min(TILE, width - first)
         at = 2 * part * width + first
         sums, products = partial[at : at + most], partial[at + width : at + width + most]
         sums[:] = 0
         products[:] = 0
         _fetch(factors, width, first, most, 3, state)
-        for top in range(lo, hi, _BLOCK):
-            state[3 * _TILE :] = 0
-            end = min(top + _BLOCK, hi)
+        for top in range(lo, hi, BLOCK):
+            state[3 * TILE :] = 0
+            end = min(top + BLOCK, hi)
             half = 0 if residual.size or end * width > x.size else (end - top) // 2
             for line in range(top, top + half):
                 _sum_lines(kind, x, dy, line * width + first, half * width, most, limits, state)
@@ -287,8 +215,8 @@ def _gradient_sums_part(slot, part, parts, kind, x, dy, residual, width, factors
                 at = line * width + first
                 _sum_line(kind, x, dy, residual, at, max(0, min(most, x.size - at)), limits, state)
             for j in range(most):
-                sums[j] += np.float64(state[3 * _TILE + j])
-                products[j] += np.float64(state[4 * _TILE + j])
+                sums[j] += np.float64(state[3 * TILE + j])
+                products[j] += np.float64(state[4 * TILE + j])
 
 
 @jit
@@ -297,30 +225,30 @@ def _gradient_part(
 ):  # fmt: skip
     """``dx = scale g + p (x - mean) + q``."""
     lo, hi = split(parts - 1 - part, parts, -(-x.size // width))
-    state = work[slot * _STATE * _TILE : (slot + 1) * _STATE * _TILE]
-    for first in range(0, width, _TILE):
-        _fetch(factors, width, first, min(_TILE, width - first), 5, state)
+    state = work[slot * STATE * TILE : (slot + 1) * STATE * TILE]
+    for first in range(0, width, TILE):
+        _fetch(factors, width, first, min(TILE, width - first), 5, state)
         for line in range(lo, hi):
             at = line * width + first
-            count = min(_TILE, width - first, x.size - at)
+            count = min(TILE, width - first, x.size - at)
             if count <= 0:
                 break
             a, b, out = x[at : at + count], dy[at : at + count], dx[at : at + count]
             if residual.size:
                 more, out = residual[at : at + count], dresidual[at : at + count]
                 for j in range(count):
-                    z = (a[j] - state[j]) * state[_TILE + j] + state[2 * _TILE + j] + more[j]
+                    z = (a[j] - state[j]) * state[TILE + j] + state[2 * TILE + j] + more[j]
                     out[j] = _slope(kind, z, b[j], limits)
                 if dx.size:
                     g, out = out, dx[at : at + count]
                     for j in range(count):
-                        tail = (a[j] - state[j]) * state[3 * _TILE + j] + state[4 * _TILE + j]
-                        out[j] = g[j] * state[_TILE + j] + tail
+                        tail = (a[j] - state[j]) * state[3 * TILE + j] + state[4 * TILE + j]
+                        out[j] = g[j] * state[TILE + j] + tail
             else:
                 for j in range(count):
                     centred = a[j] - state[j]
-                    g = _slope(kind, centred * state[_TILE + j] + state[2 * _TILE + j], b[j], limits)
-                    out[j] = g * state[_TILE + j] + (centred * state[3 * _TILE + j] + state[4 * _TILE + j])
+                    g = _slope(kind, centred * state[TILE + j] + state[2 * TILE + j], b[j], limits)
+                    out[j] = g * state[TILE + j] + (centred * state[3 * TILE + j] + state[4 * TILE + j])
 
 
 @jit
@@ -409,7 +337,7 @@ def batch_norm_statistics(
     width, parts = _cut(x, mean.size)
     team = POOL.team(x.nbytes * _STREAM)
     partial = buffer_pool.scratch(2 * parts * width, _F64)
-    work = buffer_pool.array((team[1] * _STATE * _TILE,), x.dtype)
+    work = buffer_pool.array((team[1] * STATE * TILE,), x.dtype)
     running = _flat(running_mean, x.dtype), _flat(running_variance, x.dtype)
     _statistics.on(
         team, parts, x.reshape(-1), width, partial, work, float(momentum), running, mean, variance
@@ -434,7 +362,7 @@ def batch_norm_forward(
     width, parts = _cut(x, mean.size)
     team = POOL.team(2 * x.nbytes * _STREAM)
     factors = buffer_pool.array((3 * width,), dtype)
-    work = buffer_pool.array((team[1] * _STATE * _TILE,), dtype)
+    work = buffer_pool.array((team[1] * STATE * TILE,), dtype)
     kind, limits = _kind(activation, dtype)
     statistics = mean, variance, _flat(gamma, dtype), _flat(beta, dtype)
     _forward.on(
@@ -472,7 +400,7 @@ def batch_norm_backward(
     width, parts = _cut(x, mean.size)
     team = POOL.team(5 * x.nbytes * _STREAM)
     factors = buffer_pool.array((5 * width,), dtype)
-    work = buffer_pool.array((team[1] * _STATE * _TILE,), dtype)
+    work = buffer_pool.array((team[1] * STATE * TILE,), dtype)
     partial = buffer_pool.scratch(2 * parts * width, _F64)
     kind, limits = _kind(activation, dtype)
     statistics = mean, variance, _flat(gamma, dtype), _flat(beta, dtype)
