@@ -267,7 +267,7 @@ def elementwise_cases(small: bool) -> Iterator[Case]:
     yield Case("softmax", "softmax_forward", "", (x, out), PLAIN, False, 2)
     yield Case("softmax", "softmax_backward", "", (p, y, out), PLAIN, False, 4)
     for smoothing in (0.0, 0.1):
-        arguments = (x, labels, smoothing, loss, out)
+        arguments = (x, labels, None, -1, smoothing, loss, out)
         yield Case(
             "softmax",
             "softmax_cross_entropy_forward",
@@ -277,10 +277,10 @@ def elementwise_cases(small: bool) -> Iterator[Case]:
             False,
             2,
         )
-        arguments = (p, labels, smoothing, 0.5, out)
+        arguments = (p, labels, None, -1, smoothing, None, 0.5, out)
         yield Case("softmax", "softmax_cross_entropy_backward", f"{smoothing}", arguments, PLAIN, False, 2)
-    yield Case("softmax", "mean_squared_error_forward", "", (x, y, loss), ("float64", "exact"), False, 2)
-    yield Case("softmax", "mean_squared_error_backward", "", (x, y, 0.5, out), PLAIN, False, 2)
+    yield Case("pointwise", "mean_squared_error_forward", "", (x, y, loss), ("float64", "exact"), False, 2)
+    yield Case("pointwise", "mean_squared_error_backward", "", (x, y, 0.5, out), PLAIN, False, 2)
 
 
 def norm_cases(small: bool) -> Iterator[Case]:

@@ -135,10 +135,11 @@ def counts() -> str:
     rng = np.random.default_rng(0)
     for n, k in ((7, 3), (130, 10), (5, 1000)):
         x = np.round(rng.standard_normal((n, k)) * 4).astype(np.float32)  # with ties
-        target, count = rng.integers(0, k, n), memory.from_numpy(np.full((), 3, np.int64))
+        target, count = rng.integers(0, k, n), memory.from_numpy(np.full(2, 3, np.int64))
         target[::2] = x[::2].argmax(axis=1)
-        metrics.correct_count(memory.from_numpy(x), memory.from_numpy(target), count)
-        assert count.numpy() == 3 + (x.argmax(axis=1) == target).sum(), f"{n} rows of {k}"
+        metrics.correct_count(memory.from_numpy(x), memory.from_numpy(target), -1, count)
+        assert count.numpy()[0] == 3 + (x.argmax(axis=1) == target).sum(), f"{n} rows of {k}"
+        assert count.numpy()[1] == 3 + n
     return "right answers counted as by NumPy"
 
 

@@ -22,6 +22,13 @@ class L1L2(Penalty):
     """``l1 * sum(|w|) + l2 / 2 * sum(w^2)``."""
 
 
+class ElasticNet(L1L2):
+    """``l1 * sum(|w|) + l2 / 2 * sum(w^2)``: both pulls at once (Zou and Hastie 2005)."""
+
+    def __init__(self, l1: float = 1e-5, l2: float = 1e-4) -> None:
+        super().__init__(l1=l1, l2=l2)
+
+
 class L1(Penalty):
     """``l1 * sum(|w|)``: pulls weights to zero at a constant rate (Tibshirani 1996)."""
 

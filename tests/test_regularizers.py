@@ -7,7 +7,7 @@ from numbacnn.layers import Conv2D, Dense, Flatten, Sequential, Tanh
 from numbacnn.losses import SoftmaxCrossEntropy
 from numbacnn.optimizers import SGD
 from numbacnn.parameter import Parameter, Penalty
-from numbacnn.regularizers import L1, L1L2, L2, penalty_value
+from numbacnn.regularizers import L1, L1L2, L2, ElasticNet, penalty_value
 from numbacnn.tensor import Tensor
 from tests.layers.check import difference, values
 
@@ -17,6 +17,8 @@ def test_kinds():
     assert (L2(0.3).l1, L2(0.3).l2) == (0.0, 0.3)
     assert L1L2(0.1, 0.2).config() == {"l1": 0.1, "l2": 0.2}
     assert isinstance(Penalty.of(L1(0.3)), L1)
+    assert ElasticNet(0.1, 0.2).config() == L1L2(0.1, 0.2).config()
+    assert (ElasticNet().l1, ElasticNet().l2) == (L1().l1, L2().l2)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -27,6 +29,7 @@ def test_value(dtype):
         [Parameter(w), Parameter(w, penalty=L1(1.0)), Parameter(w, penalty=L2(2.0))]
     ) == pytest.approx(20)
     assert penalty_value([Parameter(w)]) == 0.0
+    assert penalty_value([Parameter(w, penalty=ElasticNet(0.5, 0.1))]) == pytest.approx(3 + 0.7)
 
 
 def test_steps_follow_the_gradient_of_the_penalised_loss():

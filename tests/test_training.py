@@ -14,8 +14,17 @@ import pytest
 from numbacnn._jit import get_num_threads, set_num_threads
 from numbacnn.data import Augment, Preparation, load_digits, stratified_split
 from numbacnn.errors import ArgumentError, DTypeError, FileFormatError, NumericsError, ShapeError, TargetError
-from numbacnn.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
-from numbacnn.losses import MeanSquaredError, SoftmaxCrossEntropy
+from numbacnn.layers import Conv2D, Dense, Dropout, Flatten, Graph, MaxPool2D, ReLU, Sequential
+from numbacnn.losses import (
+    BinaryCrossEntropy,
+    CosineEmbedding,
+    Dice,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    SoftmaxFocal,
+    Sum,
+)
 from numbacnn.optimizers import SGD, Adam
 from numbacnn.regularizers import L2
 from numbacnn.schedules import OneCycle
@@ -223,6 +232,134 @@ def test_frozen_parameters_stay():
     after = model.weights()
     changed = {name.partition(".")[0] for name in before if not np.array_equal(before[name], after[name])}
     assert changed == {"dense_1"}
+
+
+# --- maps of classes, and several outputs
+
+
+def maps(n=20, classes=3):
+    """Images whose pixels' classes follow from their brightness; some are 255."""
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((n, 4, 5, 1)).astype(np.float32)
+    y = np.digitize(x[..., 0], [-0.4, 0.4])
+    return x, np.where(rng.random(y.shape) < 0.2, 255, y)
+
+
+def pixelwise(classes=3):
+    return Sequential([Conv2D(8, 1), ReLU(), Conv2D(classes, 1)])
+
+
+LOSS = SoftmaxCrossEntropy(0.05, class_weights=[0.5, 2.0, 1.0], ignore_index=255)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [LOSS, Sum([(LOSS, 1.0), (Dice(ignore_index=255), 0.5)]), SoftmaxFocal(ignore_index=255)],
+    ids=["cross-entropy", "sum", "focal"],
+)
+def test_maps_of_classes_are_learned_without_those_ignored(loss):
+    x, y = maps()
+    model = pixelwise()
+    history = fit(
+        model,
+        *(x, y),
+        loss=loss,
+        epochs=30,
+        batch_size=8,
+        optimizer=Adam(0.03),
+        validation_data=(x, y),
+        verbose=False,
+    )
+    assert history["accuracy"][-1] > 0.85 and history["val_accuracy"][-1] > 0.85
+    there = y != 255
+    measured = evaluate(model, x, y, loss=loss, batch_size=7)
+    assert measured["accuracy"] == pytest.approx((predict(model, x).argmax(axis=-1) == y)[there].mean())
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 20])
+def test_the_measured_loss_weighs_batches_as_their_mean_does(batch_size):
+    x, y = maps()
+    y[:2] = 255  # batches of which nothing counts
+    model = pixelwise()
+    model.build(x.shape[1:], 0)
+    expected = LOSS(model(x), y)
+    assert evaluate(model, x, y, loss=LOSS, batch_size=batch_size)["loss"] == pytest.approx(
+        expected, rel=1e-5
+    )
+
+
+def test_where_every_target_is_ignored_there_is_no_accuracy():
+    x, y = maps()
+    model = pixelwise()
+    model.build(x.shape[1:], 0)
+    assert evaluate(model, x, np.full_like(y, 255), loss=LOSS) == {"loss": 0.0}
+
+
+def two_heads():
+    """A map of classes, and a value for each pixel."""
+    nodes = {
+        "body": (Conv2D(8, 1), "x"),
+        "active": (ReLU(), "body"),
+        "classes": (Conv2D(3, 1), "active"),
+        "values": (Conv2D(1, 1), "active"),
+    }
+    return Graph("x", nodes, ["classes", "values"])
+
+
+def test_heads_learn_their_own_targets():
+    x, y = maps()
+    model, loss = two_heads(), Sum([(LOSS, 1.0), (MeanAbsoluteError(), 0.3)])
+    targets = y, 2 * x
+    history = fit(model, x, targets, loss=loss, epochs=20, optimizer=Adam(0.03), batch_size=8, verbose=False)
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
+    measured = evaluate(model, x, targets, loss=loss)
+    classes, values = predict(model, x, batch_size=6)
+    assert classes.shape == (20, 4, 5, 3) and values.shape == (20, 4, 5, 1)
+    assert measured["loss"] == pytest.approx(LOSS(classes, y) + 0.3 * np.abs(values - 2 * x).mean(), rel=1e-4)
+    assert measured["accuracy"] == pytest.approx((classes.argmax(axis=-1) == y)[y != 255].mean())
+
+
+def test_several_inputs_are_vectors_to_compare():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 24, 5)).astype(np.float32)
+    signs = np.where((a * b).sum(axis=1) > 0, 1, -1)
+    shared = Dense(6)
+    graph = Graph(["a", "b"], {"first": (shared, "a"), "second": (shared, "b")}, ["first", "second"])
+    loss = CosineEmbedding(0.1)
+    optimizer = Adam(0.02)
+    history = fit(
+        graph, (a, b), signs, loss=loss, epochs=15, batch_size=8, optimizer=optimizer, verbose=False
+    )
+    assert "accuracy" not in history
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
+    measured = evaluate(graph, (a, b), signs, loss=loss)
+    assert measured["loss"] == pytest.approx(loss(graph((a, b)), signs), rel=1e-5)
+
+
+def test_labels_that_exclude_nothing_may_be_integers():
+    x, y = maps()
+    bits = np.stack([x[..., 0] > 0, x[..., 0] > 0.5], axis=-1).astype(np.int64)
+    model, loss = pixelwise(2), BinaryCrossEntropy()
+    history = fit(model, x, bits, loss=loss, epochs=10, optimizer=Adam(0.03), batch_size=4, verbose=False)
+    assert "accuracy" not in history
+    assert history["loss"][-1] < 0.6 * history["loss"][0]
+
+
+def test_targets_of_maps_and_heads_are_checked_before_training():
+    x, y = maps()
+    with pytest.raises(TargetError, match="fit: expected labels from 0 to 2, got 255"):
+        fit(pixelwise(), x, y, verbose=False)
+    with pytest.raises(ShapeError, match=r"fit: expected classes \(N, 4, 5\) for outputs .*, got \(20, 4\)"):
+        fit(pixelwise(), x, y[..., 0] % 3, verbose=False)
+    loss = Sum([(LOSS, 1.0), (MeanAbsoluteError(), 0.3)])
+    with pytest.raises(TargetError, match="validation_data: expected labels from 0 to 2, got 3"):
+        fit(two_heads(), x, (y, x), loss=loss, validation_data=(x, (np.full_like(y, 3), x)), verbose=False)
+    with pytest.raises(ArgumentError, match="an output and a target for each of 2 losses"):
+        fit(two_heads(), x, (y, x, x), loss=loss, verbose=False)
+    with pytest.raises(ArgumentError, match="a loss for several targets"):
+        fit(two_heads(), x, (y, x), verbose=False)
+    with pytest.raises(ShapeError, match="with one target each"):
+        fit(two_heads(), x, (y, x[:3]), loss=loss, verbose=False)
 
 
 # --- bad input

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +18,11 @@ class Batches:
     """Draw batches ``(x, y)`` from arrays, in an order that the seed and the epoch's number decide.
 
     Args:
-        x: (N, ...) inputs.
-        y: (N, ...) targets.
+        x: (N, ...) inputs, or a tuple of such arrays.
+        y: (N, ...) targets, or a tuple of such arrays.
         batch_size: samples in a batch; the last one of an epoch holds what is left.
         shuffle: draw a new order for each epoch; otherwise keep the arrays' order.
-        augment: changes each batch of inputs, or None.
+        augment: changes each batch of inputs, or None; of several inputs the first.
         seed: with the epoch's number, decides order and augmentation: epoch 7 is the same whether or not
             epochs 0 to 6 were drawn before.
 
@@ -33,23 +34,19 @@ class Batches:
 
     def __init__(
         self,
-        x: np.ndarray,
-        y: np.ndarray,
+        x: Any,
+        y: Any,
         batch_size: int,
         *,
         shuffle: bool = True,
         augment: Transform | None = None,
         seed: int = 0,
     ) -> None:
-        if len(x) != len(y) or len(x) == 0:
-            raise ShapeError(
-                message(
-                    "Batches",
-                    "as many inputs as targets, at least one",
-                    f"{len(x)} and {len(y)}",
-                    "pair them",
-                )
-            )
+        lengths = [len(a) for part in (x, y) for a in (part if isinstance(part, tuple) else (part,))]
+        if len(set(lengths)) != 1 or lengths[0] == 0:
+            expected = "as many inputs as targets, at least one"
+            got = " and ".join(map(str, lengths))
+            raise ShapeError(message("Batches", expected, got, "pair them"))
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ArgumentError(
                 message("batch_size", "an integer from 1 on", repr(batch_size), "give at least 1")
@@ -59,24 +56,32 @@ class Batches:
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return -(-len(self.x) // self.batch_size)
+        return -(-self.samples // self.batch_size)
 
     @property
     def samples(self) -> int:
         """Samples in an epoch."""
-        return len(self.x)
+        return len(self.x[0] if isinstance(self.x, tuple) else self.x)
 
-    def epoch(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def epoch(self, number: int) -> Iterator[tuple[Any, Any]]:
         """Yield the batches of epoch `number` (from 0), each freshly gathered."""
         rng = np.random.default_rng([self.seed, number])
-        order = rng.permutation(len(self.x)) if self.shuffle else None
-        for start in range(0, len(self.x), self.batch_size):
-            if order is None:
-                x, y = self.x[start : start + self.batch_size], self.y[start : start + self.batch_size]
-            else:
-                indices = order[start : start + self.batch_size]
-                x, y = _gather(self.x, indices), self.y[indices]
-            yield (x if self.augment is None else self.augment(x, rng)), y
+        order = rng.permutation(self.samples) if self.shuffle else None
+        for start in range(0, self.samples, self.batch_size):
+            part: Any = slice(start, start + self.batch_size)
+            if order is not None:
+                part = order[part]
+            x, y = _part(self.x, part), _part(self.y, part, pooled=False)
+            if self.augment is not None:
+                x = (self.augment(x[0], rng), *x[1:]) if isinstance(x, tuple) else self.augment(x, rng)
+            yield x, y
+
+
+def _part(value: Any, part: Any, pooled: bool = True) -> Any:
+    """Some samples of an array, or of each of a tuple."""
+    if isinstance(value, tuple):
+        return tuple(_part(each, part, pooled) for each in value)
+    return value[part] if isinstance(part, slice) or not pooled else _gather(value, part)
 
 
 def _gather(x: np.ndarray, indices: np.ndarray) -> np.ndarray:

@@ -38,6 +38,7 @@ from numbacnn.functional.arrange import (
     split,
 )
 from numbacnn.functional.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
+from numbacnn.functional.channel_pool import channel_pool_backward, channel_pool_forward
 from numbacnn.functional.conv import conv_backward_data, conv_backward_weights, conv_forward
 from numbacnn.functional.conv_transpose import (
     conv_transpose_backward_data,
@@ -49,6 +50,7 @@ from numbacnn.functional.dense import (
     dense_backward_weights,
     dense_forward,
 )
+from numbacnn.functional.dice import dice_backward, dice_forward
 from numbacnn.functional.elementwise import (
     add,
     bias_backward,
@@ -75,7 +77,22 @@ from numbacnn.functional.group_norm import group_norm_backward, group_norm_forwa
 from numbacnn.functional.layer_norm import layer_norm_backward, layer_norm_forward
 from numbacnn.functional.log_softmax import log_softmax_backward, log_softmax_forward
 from numbacnn.functional.lp_pool import lp_pool_backward, lp_pool_forward
+from numbacnn.functional.modulate import modulate_backward_scale, modulate_forward
 from numbacnn.functional.pad import pad_backward, pad_forward
+from numbacnn.functional.pointwise import (
+    binary_cross_entropy_backward,
+    binary_cross_entropy_forward,
+    focal_backward,
+    focal_forward,
+    huber_backward,
+    huber_forward,
+    kl_divergence_backward,
+    kl_divergence_forward,
+    mean_absolute_error_backward,
+    mean_absolute_error_forward,
+    mean_squared_error_backward,
+    mean_squared_error_forward,
+)
 from numbacnn.functional.pool import (
     avg_pool_backward,
     avg_pool_forward,
@@ -91,16 +108,28 @@ from numbacnn.functional.shuffle import (
     pixel_unshuffle_backward,
     pixel_unshuffle_forward,
 )
+from numbacnn.functional.similarity import (
+    cosine_embedding_backward,
+    cosine_embedding_forward,
+    triplet_backward,
+    triplet_forward,
+)
 from numbacnn.functional.softmax import (
-    mean_squared_error_backward,
-    mean_squared_error_forward,
+    focal_cross_entropy_backward,
+    focal_cross_entropy_forward,
     softmax_backward,
     softmax_cross_entropy_backward,
     softmax_cross_entropy_forward,
     softmax_forward,
+    target_weights,
 )
 from numbacnn.functional.unpool import max_unpool_backward, max_unpool_forward
 from numbacnn.functional.weighted_pool import gaussian_pool_backward, gaussian_pool_forward
+from numbacnn.functional.weighted_sum import (
+    weighted_sum_backward,
+    weighted_sum_backward_weights,
+    weighted_sum_forward,
+)
 
 __all__ = [
     "adaptive_avg_pool_backward",
@@ -114,6 +143,10 @@ __all__ = [
     "batch_norm_forward",
     "batch_norm_statistics",
     "bias_backward",
+    "binary_cross_entropy_backward",
+    "binary_cross_entropy_forward",
+    "channel_pool_backward",
+    "channel_pool_forward",
     "clip_backward",
     "clip_forward",
     "concat",
@@ -123,15 +156,23 @@ __all__ = [
     "conv_transpose_backward_data",
     "conv_transpose_backward_weights",
     "conv_transpose_forward",
+    "cosine_embedding_backward",
+    "cosine_embedding_forward",
     "dense_backward_data",
     "dense_backward_weights",
     "dense_forward",
+    "dice_backward",
+    "dice_forward",
     "dropout_backward",
     "dropout_forward",
     "elu_backward",
     "elu_forward",
     "embedding_backward",
     "embedding_forward",
+    "focal_backward",
+    "focal_cross_entropy_backward",
+    "focal_cross_entropy_forward",
+    "focal_forward",
     "fractional_max_pool_backward",
     "fractional_max_pool_forward",
     "gaussian_pool_backward",
@@ -150,6 +191,10 @@ __all__ = [
     "hardsigmoid_forward",
     "hardswish_backward",
     "hardswish_forward",
+    "huber_backward",
+    "huber_forward",
+    "kl_divergence_backward",
+    "kl_divergence_forward",
     "layer_norm_backward",
     "layer_norm_forward",
     "leaky_relu_backward",
@@ -164,10 +209,14 @@ __all__ = [
     "max_pool_forward",
     "max_unpool_backward",
     "max_unpool_forward",
+    "mean_absolute_error_backward",
+    "mean_absolute_error_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
     "mish_backward",
     "mish_forward",
+    "modulate_backward_scale",
+    "modulate_forward",
     "multiply",
     "pad_backward",
     "pad_forward",
@@ -200,4 +249,10 @@ __all__ = [
     "split",
     "tanh_backward",
     "tanh_forward",
+    "target_weights",
+    "triplet_backward",
+    "triplet_forward",
+    "weighted_sum_backward",
+    "weighted_sum_backward_weights",
+    "weighted_sum_forward",
 ]

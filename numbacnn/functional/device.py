@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from numbacnn.functional._checks import fresh, require_shape
-from numbacnn.functional.softmax import _targets
-from numbacnn.kernels.cuda import _driver, memory, metrics, random, reduce
+from numbacnn.functional._targets import NOTHING, ignored, targets_of
+from numbacnn.kernels.cuda import _driver, each, memory, metrics, random, reduce
+from numbacnn.kernels.cuda.weighted_mean import weighted_mean as weighted_mean_of
 from numbacnn.tensor import Tensor
 
 
@@ -33,13 +34,39 @@ def mean(x: Tensor) -> Tensor:
     return Tensor(total)
 
 
-def correct_count(prediction: Tensor, target: Tensor, count: Tensor, name: str = "accuracy") -> None:
-    """Add to an int64 tensor () on a GPU the number of rows whose largest score is their target's."""
+def weighted_mean(loss: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """``sum(loss) / sum(share)`` of tensors on a GPU, and the divisor: tensors (); 0 where nothing weighs."""
+    array: Any = loss._array
+    with _driver.on(array.device):
+        value: Any = fresh((), array, loss.dtype)
+        divisor: Any = fresh((), array, loss.dtype)
+        weighted_mean_of(array, share._array, divisor, value)
+    return Tensor(value), Tensor(divisor)
+
+
+def scaled(x: Tensor, factor: float) -> Tensor:
+    """``factor x`` of a tensor on a GPU."""
+    array: Any = x._array
+    with _driver.on(array.device):
+        out = fresh(x.shape, array)
+        each.apply("scaled", array, None, out, factor)
+    return Tensor(out)
+
+
+def correct_count(
+    prediction: Tensor, target: Tensor, count: Tensor, ignore: int | None = None, name: str = "accuracy"
+) -> None:
+    """Add to an int64 tensor (2,) on a GPU the number of largest scores that are their target's, and of all.
+
+    Targets are classes, of which one may be ignored, or rows whose largest counts.
+    """
     scores: Any = prediction._array
     with _driver.on(scores.device):
-        classes: Any = _targets(name, target, scores)
-        require_shape(name, "a count", count._array, (), "pass a tensor of shape ()")
-        metrics.correct_count(scores, classes, count._array)
+        wanted = ignored(name, ignore) if target.ndim < scores.ndim else NOTHING
+        classes: Any = targets_of(name, target, scores, wanted)
+        require_shape(name, "a count", count._array, (2,), "pass a tensor of shape (2,)")
+        rows = scores.reshape(-1, scores.shape[-1])
+        metrics.correct_count(rows, classes, wanted, count._array)
 
 
 class Readings:
@@ -49,16 +76,16 @@ class Readings:
         self._waiting: deque[tuple[Any, Any, Any]] = deque()
 
     def put(self, what: Any, *values: Tensor) -> None:
-        """Send the values of tensors () to the host; `what` comes back with them."""
+        """Send the values of small tensors to the host; `what` comes back with them."""
         arrays = []
         for value in values:
             array = value._array
             with _driver.on(array.device):
-                host = memory.pinned((), array.dtype)
+                host = memory.pinned(array.shape, array.dtype)
                 arrays.append((host, memory.read_into(array, host)))
         self._waiting.append((what, arrays, values))
 
-    def ready(self, wait: bool = False) -> list[tuple[Any, list[float]]]:
+    def ready(self, wait: bool = False) -> list[tuple[Any, list[Any]]]:
         """What has arrived since: pairs of `what` and the values. With `wait`, all that was put."""
         found = []
         while self._waiting:
@@ -67,6 +94,6 @@ class Readings:
                 break
             for _, event in arrays:
                 event.synchronize()
-            found.append((what, [host.item() for host, _ in arrays]))
+            found.append((what, [host.tolist() for host, _ in arrays]))
             self._waiting.popleft()
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numbacnn.functional._checks import Operand, fresh, operands, require_shape
 from numbacnn.functional._twins import Twins
-from numbacnn.functional.softmax import _require_classes
+from numbacnn.functional.softmax import require_classes
 from numbacnn.kernels.cpu import log_softmax as _cpu
 from numbacnn.tensor import Tensor
 
@@ -27,7 +27,7 @@ def log_softmax_forward(x: Operand, *, name: str = "log_softmax_forward") -> Ten
 
     """
     (x,) = operands(name, ("the input",), x)
-    _require_classes(name, x)
+    require_classes(name, x)
     y = fresh(x.shape, x)
     kernels.on(x).log_softmax_forward(x, y)
     return Tensor(y)
@@ -50,7 +50,7 @@ def log_softmax_backward(dy: Operand, y: Operand, *, name: str = "log_softmax_ba
 
     """
     dy, y = operands(name, ("the output gradient", "the output"), dy, y)
-    _require_classes(name, dy)
+    require_classes(name, dy)
     require_shape(name, "an output", y, dy.shape, "pass what the forward pass returned")
     dx = fresh(dy.shape, dy)
     kernels.on(dy).log_softmax_backward(y, dy, dx)

@@ -1,30 +1,17 @@
-"""Softmax, and the losses: softmax cross-entropy and mean squared error."""
+"""Softmax, and the losses of classes: cross-entropy with it, plain and focal."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from numbacnn.errors import DTypeError, ShapeError, TargetError, message
-from numbacnn.functional._checks import (
-    Operand,
-    companion,
-    fresh,
-    number_within,
-    operands,
-    require_rank,
-    require_shape,
-)
+from numbacnn.functional._checks import Operand, companion, fresh, number_within, operands, require_shape
+from numbacnn.functional._targets import class_weights_of, ignored, loss_dtype, require_classes, targets_of
 from numbacnn.functional._twins import Twins
 from numbacnn.kernels.cpu import softmax as _cpu
 from numbacnn.tensor import Tensor
 
 kernels = Twins(_cpu)
-
-_INT64 = np.dtype(np.int64)
-_SUM_TOLERANCE = 1e-3  # of target rows: far above rounding, far below a mistake
 
 
 def softmax_forward(x: Operand, *, name: str = "softmax_forward") -> Tensor:
@@ -43,7 +30,7 @@ def softmax_forward(x: Operand, *, name: str = "softmax_forward") -> Tensor:
 
     """
     (x,) = operands(name, ("the input",), x)
-    _require_classes(name, x)
+    require_classes(name, x)
     y = fresh(x.shape, x)
     kernels.on(x).softmax_forward(x, y)
     return Tensor(y)
@@ -66,7 +53,7 @@ def softmax_backward(dy: Operand, y: Operand, *, name: str = "softmax_backward")
 
     """
     dy, y = operands(name, ("the output gradient", "the output"), dy, y)
-    _require_classes(name, dy)
+    require_classes(name, dy)
     require_shape(name, "an output", y, dy.shape, "pass what the forward pass returned")
     dx = fresh(dy.shape, dy)
     kernels.on(dy).softmax_backward(y, dy, dx)
@@ -74,191 +61,211 @@ def softmax_backward(dy: Operand, y: Operand, *, name: str = "softmax_backward")
 
 
 def softmax_cross_entropy_forward(
-    x: Operand,  # (n, k)
-    target: Operand,  # (n,) or (n, k)
+    x: Operand,  # (n, ..., k)
+    target: Operand,  # (n, ...) or (n, ..., k)
     *,
     label_smoothing: float = 0.0,
+    class_weights: Operand | None = None,
+    ignore_index: int | None = None,
     name: str = "softmax_cross_entropy_forward",
 ) -> tuple[Tensor, Tensor]:
-    """``loss[n] = -sum over j of t[n, j] log softmax(x)[n, j]``, ``t = (1 - s) target + s / k``.
+    """``loss[n] = -sum over j of w[j] t[n, j] log softmax(x)[n, j]``, ``t = (1 - s) target + s / k``.
 
     Args:
-        x: scores ``(n, k)`` before the softmax, float32 or float64.
-        target: classes ``(n,)``, integers from 0 to k - 1; or probabilities ``(n, k)``, such as one-hot rows,
-            of the type of x or integers.
+        x: scores ``(n, ..., k)`` before the softmax, float32 or float64; n counts pixels too.
+        target: classes ``(n, ...)``, integers from 0 to k - 1; or probabilities ``(n, ..., k)``, such as
+            one-hot rows, of the type of x or integers.
         label_smoothing: the share s of each target that is spread over all classes, 0 to 1.
+        class_weights: w, ``(k,)`` of the type of x (of float32 for 16-bit x); None for ones.
+        ignore_index: a class, in or out of the range, whose items cost nothing.
         name: the layer or operation that errors name.
 
     Returns:
-        The loss of each item ``(n,)``, and ``softmax(x)`` ``(n, k)``, which the gradient needs.
+        The loss of each item ``(n, ...)``, and ``softmax(x)`` ``(n, ..., k)``, which the gradient needs.
 
     Raises:
         ShapeError: ranks or extents do not fit.
         DTypeError: x is neither float32 nor float64; classes are no integers; probabilities of another type.
         TargetError: a class is out of range, a probability negative, or a row does not sum to 1.
-        ArgumentError: label_smoothing is outside 0 to 1.
+        ArgumentError: label_smoothing is outside 0 to 1, or classes are to be ignored among probabilities.
 
     Source:
-        Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7.
+        Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7;
+        PyTorch's CrossEntropyLoss for the weights.
 
     """
     (x,) = operands(name, ("the scores",), x)
-    classes = _targets(name, target, x)
+    ignore = ignored(name, ignore_index)
+    classes = targets_of(name, target, x, ignore)
+    weights = class_weights_of(name, class_weights, x)
     smoothing = number_within(name, "label_smoothing", label_smoothing, 1.0)
-    loss, p = fresh(x.shape[:1], x, _loss_dtype(x)), fresh(x.shape, x)
-    kernels.on(x).softmax_cross_entropy_forward(x, classes, smoothing, loss, p)
+    loss, p = fresh(x.shape[:-1], x, loss_dtype(x)), fresh(x.shape, x)
+    run = kernels.on(x).softmax_cross_entropy_forward
+    run(_rows(x), classes, weights, ignore, smoothing, loss.reshape(-1), _rows(p))
     return Tensor(loss), Tensor(p)
 
 
 def softmax_cross_entropy_backward(
-    p: Operand,  # (n, k)
-    target: Operand,  # (n,) or (n, k)
+    p: Operand,  # (n, ..., k)
+    target: Operand,  # (n, ...) or (n, ..., k)
     *,
     label_smoothing: float = 0.0,
+    class_weights: Operand | None = None,
+    ignore_index: int | None = None,
+    divisor: Operand | None = None,  # ()
     scale: float = 1.0,
     name: str = "softmax_cross_entropy_backward",
 ) -> Tensor:
-    """``dx = scale (p - t)``: the gradient of ``scale sum(loss)`` by the scores.
+    """``dx = scale / divisor (p sum(w t) - w t)``: the gradient of ``scale / divisor sum(loss)``.
 
     Args:
-        p: the probabilities that the forward pass returned, ``(n, k)``.
+        p: the probabilities that the forward pass returned, ``(n, ..., k)``.
         target: as in the forward pass.
         label_smoothing: as in the forward pass.
+        class_weights: as in the forward pass.
+        ignore_index: as in the forward pass.
+        divisor: a tensor () where p lies, such as the sum of `target_weights`; 0 gives zeros. None for 1.
         scale: the gradient of what is minimised by each item's loss: ``1 / n`` for the mean.
         name: the layer or operation that errors name.
 
     Returns:
-        Gradient by the scores, ``(n, k)``.
+        Gradient by the scores, ``(n, ..., k)``.
 
     Raises:
         ShapeError, DTypeError, TargetError, ArgumentError: as the forward pass.
 
     """
     (p,) = operands(name, ("the probabilities",), p)
-    classes = _targets(name, target, p)
+    ignore = ignored(name, ignore_index)
+    classes = targets_of(name, target, p, ignore)
+    weights = class_weights_of(name, class_weights, p)
     smoothing = number_within(name, "label_smoothing", label_smoothing, 1.0)
     dx = fresh(p.shape, p)
-    kernels.on(p).softmax_cross_entropy_backward(p, classes, smoothing, float(scale), dx)
+    run, whole = kernels.on(p).softmax_cross_entropy_backward, _divisor(name, divisor, p)
+    run(_rows(p), classes, weights, ignore, smoothing, whole, float(scale), _rows(dx))
     return Tensor(dx)
 
 
-def mean_squared_error_forward(
-    x: Operand,  # (n, ...)
+def focal_cross_entropy_forward(
+    x: Operand,  # (n, ..., k)
     target: Operand,  # (n, ...)
     *,
-    name: str = "mean_squared_error_forward",
-) -> Tensor:
-    """``loss[n] = mean of (x[n, ...] - target[n, ...])^2``.
+    gamma: float = 2.0,
+    class_weights: Operand | None = None,
+    ignore_index: int | None = None,
+    name: str = "focal_cross_entropy_forward",
+) -> tuple[Tensor, Tensor]:
+    """``loss[n] = -w[c] (1 - p[n, c])^gamma log p[n, c]``, ``p = softmax(x)``, c the target's class.
 
     Args:
-        x: predictions ``(n, ...)``, float32 or float64.
-        target: of the shape and type of x.
+        x: scores ``(n, ..., k)`` before the softmax, float32 or float64; n counts pixels too.
+        target: classes ``(n, ...)``, integers from 0 to k - 1.
+        gamma: how far what is right already is discounted, 0 or more; 0 is cross-entropy.
+        class_weights: w, ``(k,)`` of the type of x (of float32 for 16-bit x); None for ones.
+        ignore_index: a class, in or out of the range, whose items cost nothing.
         name: the layer or operation that errors name.
 
     Returns:
-        The loss of each item, ``(n,)``.
+        The loss of each item ``(n, ...)``, and p ``(n, ..., k)``, which the gradient needs.
 
     Raises:
-        ShapeError: the shapes differ, there is no batch axis, or an item holds no value.
-        DTypeError: other types than float32 and float64, or a mix of them.
+        ShapeError, DTypeError, TargetError: as `softmax_cross_entropy_forward`.
+        ArgumentError: gamma is no finite number of 0 or more.
+
+    Source:
+        Lin, Goyal, Girshick, He and Dollar, "Focal Loss for Dense Object Detection", ICCV 2017, section 3.
 
     """
-    x, target = _predictions(name, x, target)
-    loss = fresh(x.shape[:1], x, _loss_dtype(x))
-    kernels.on(x).mean_squared_error_forward(x, target, loss)
-    return Tensor(loss)
+    (x,) = operands(name, ("the scores",), x)
+    ignore, gamma = ignored(name, ignore_index), number_within(name, "gamma", gamma, math.inf)
+    classes = targets_of(name, target, x, ignore, classes=True)
+    weights = class_weights_of(name, class_weights, x)
+    loss, p = fresh(x.shape[:-1], x, loss_dtype(x)), fresh(x.shape, x)
+    run = kernels.on(x).focal_cross_entropy_forward
+    run(_rows(x), classes, weights, ignore, gamma, loss.reshape(-1), _rows(p))
+    return Tensor(loss), Tensor(p)
 
 
-def mean_squared_error_backward(
-    x: Operand,  # (n, ...)
+def focal_cross_entropy_backward(
+    p: Operand,  # (n, ..., k)
     target: Operand,  # (n, ...)
     *,
+    gamma: float = 2.0,
+    class_weights: Operand | None = None,
+    ignore_index: int | None = None,
+    divisor: Operand | None = None,  # ()
     scale: float = 1.0,
-    name: str = "mean_squared_error_backward",
+    name: str = "focal_cross_entropy_backward",
 ) -> Tensor:
-    """``dx = 2 scale (x - target) / m``, m values per item: the gradient of ``scale sum(loss)``.
+    """``dx = scale / divisor w[c] ((1 - q)^g - g (1 - q)^(g - 1) q log q) (p - [j = c])``, ``q = p[n, c]``.
 
     Args:
-        x: predictions ``(n, ...)``, float32 or float64.
-        target: of the shape and type of x.
+        p: the probabilities that the forward pass returned, ``(n, ..., k)``.
+        target: as in the forward pass.
+        gamma: g, as in the forward pass.
+        class_weights: as in the forward pass.
+        ignore_index: as in the forward pass.
+        divisor: a tensor () where p lies, such as the sum of `target_weights`; 0 gives zeros. None for 1.
         scale: the gradient of what is minimised by each item's loss: ``1 / n`` for the mean.
         name: the layer or operation that errors name.
 
     Returns:
-        Gradient by the predictions, of their shape.
+        Gradient by the scores, ``(n, ..., k)``.
 
     Raises:
-        ShapeError, DTypeError: as the forward pass.
+        ShapeError, DTypeError, TargetError, ArgumentError: as the forward pass.
 
     """
-    x, target = _predictions(name, x, target)
-    dx = fresh(x.shape, x)
-    kernels.on(x).mean_squared_error_backward(x, target, float(scale), dx)
+    (p,) = operands(name, ("the probabilities",), p)
+    ignore, gamma = ignored(name, ignore_index), number_within(name, "gamma", gamma, math.inf)
+    classes = targets_of(name, target, p, ignore, classes=True)
+    weights = class_weights_of(name, class_weights, p)
+    dx = fresh(p.shape, p)
+    run, whole = kernels.on(p).focal_cross_entropy_backward, _divisor(name, divisor, p)
+    run(_rows(p), classes, weights, ignore, gamma, whole, float(scale), _rows(dx))
     return Tensor(dx)
 
 
-def _loss_dtype(x: NDArray) -> np.dtype:
-    """Losses of 16-bit scores are float32: they are added up."""
-    return x.dtype if x.dtype.itemsize >= 4 else np.dtype(np.float32)
+def target_weights(
+    x: Operand,  # (n, ..., k)
+    target: Operand,  # (n, ...)
+    *,
+    class_weights: Operand | None = None,
+    ignore_index: int | None = None,
+    name: str = "target_weights",
+) -> Tensor:
+    """``share[n] = w[target[n]]``, 0 where the target is ignored: a weighted mean divides by their sum.
+
+    Args:
+        x: scores ``(n, ..., k)``, of which only shape, type and place count.
+        target: classes ``(n, ...)``, integers from 0 to k - 1.
+        class_weights: w, ``(k,)`` of the type of x (of float32 for 16-bit x); None for ones.
+        ignore_index: a class, in or out of the range, that weighs nothing.
+        name: the layer or operation that errors name.
+
+    Returns:
+        ``(n, ...)``, of the type of x (float32 for 16-bit x).
+
+    Raises:
+        ShapeError, DTypeError, TargetError: as `softmax_cross_entropy_forward`.
+
+    """
+    (x,) = operands(name, ("the scores",), x)
+    ignore = ignored(name, ignore_index)
+    classes = targets_of(name, target, x, ignore, classes=True)
+    weights = class_weights_of(name, class_weights, x)
+    share = fresh(x.shape[:-1], x, loss_dtype(x))
+    kernels.on(x).target_weights(classes, weights, ignore, share.reshape(-1))
+    return Tensor(share)
 
 
-def _require_classes(name: str, x: NDArray) -> None:
-    if x.ndim == 0 or x.shape[-1] == 0:
-        raise ShapeError(message(name, "an input (..., classes)", str(x.shape), "give it a class axis"))
+def _rows(x: Any) -> Any:
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
-def _predictions(name: str, x: Operand, target: Operand) -> list[NDArray]:
-    x, target = operands(name, ("the predictions", "the targets"), x, target)
-    if x.ndim == 0 or 0 in x.shape[1:]:
-        raise ShapeError(message(name, "predictions (n, ...)", str(x.shape), "give them a batch axis"))
-    require_shape(name, "targets", target, x.shape, "give one target per prediction")
-    return [x, target]
-
-
-def _targets(name: str, target: Any, scores: NDArray) -> NDArray:
-    """Classes as int64 ``(n,)``, or probabilities ``(n, k)`` of the type of the scores."""
-    require_rank(name, "scores", scores, "(n, classes)", "flatten all axes but the batch")
-    _require_classes(name, scores)
-    n, k = scores.shape
-    array = companion(name, "targets", target, scores)
-    if type(array) is not np.ndarray:
-        return _device_targets(name, array, scores)
-    if array.ndim == 1:
-        if array.dtype.kind not in "iu":
-            raise DTypeError(message(name, "classes of integers", str(array.dtype), "convert them"))
-        require_shape(name, "classes", array, (n,), "give one class per item")
-        # Seen as unsigned, a negative class is out of range too: one pass finds both.
-        if n and array.astype(_INT64, copy=False).view(np.uint64).max() >= k:
-            at = int(np.flatnonzero((array < 0) | (array >= k))[0])
-            got = f"{array[at]} at index {at}"
-            raise TargetError(message(name, f"classes from 0 to {k - 1}", got, "check labels and classes"))
-        return array.astype(_INT64, copy=False)
-    require_shape(name, "targets", array, (n, k), "give one class, or one row of probabilities, per item")
-    if array.dtype.kind != "f":  # one-hot rows of integers or booleans
-        array = array.astype(scores.dtype)
-    elif array.dtype != scores.dtype:
-        expected = f"probabilities of {scores.dtype}, the type of the scores"
-        raise DTypeError(message(name, expected, str(array.dtype), "convert one; types are not mixed"))
-    fair = (array >= 0.0).all(axis=1) & (np.abs(array.sum(axis=1) - 1.0) <= _SUM_TOLERANCE)
-    if not fair.all():
-        at = int(np.flatnonzero(~fair)[0])
-        expected = "rows of probabilities, 0 or more, that sum to 1"
-        got = f"row {at}: {np.array2string(array[at], threshold=8)}"
-        raise TargetError(message(name, expected, got, "normalise the targets"))
+def _divisor(name: str, divisor: Any, p: Any) -> Any:
+    if divisor is None:
+        return None
+    array = companion(name, "a divisor", divisor, p)
+    require_shape(name, "a divisor", array, (), "pass a tensor of shape ()")
     return array
-
-
-def _device_targets(name: str, target: Any, scores: NDArray) -> Any:
-    """Targets on a GPU. Their values are not looked at, which would wait for it."""
-    n, k = scores.shape
-    if target.ndim == 1:
-        if target.dtype != _INT64:
-            remedy = "convert them before .to()"
-            raise DTypeError(message(name, "classes of int64 on a GPU", str(target.dtype), remedy))
-        require_shape(name, "classes", target, (n,), "give one class per item")
-        return target
-    require_shape(name, "targets", target, (n, k), "give one class, or one row of probabilities, per item")
-    if target.dtype != scores.dtype:
-        expected = f"probabilities of {scores.dtype}, the type of the scores"
-        raise DTypeError(message(name, expected, str(target.dtype), "convert one; types are not mixed"))
-    return target

@@ -5,43 +5,41 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..data.dataset import check_labels
 from ..data.loader import Batches, Transform
-from ..errors import ArgumentError, DTypeError, NumericsError, ShapeError, message
+from ..errors import ArgumentError, NumericsError, message
 from ..layers import Layer
-from ..layers.base import several
 from ..loss_scale import LossScale
-from ..losses import MeanSquaredError, SoftmaxCrossEntropy
+from ..losses import Loss
 from ..optimizers import Adam
 from ..regularizers import penalty_value
 from ..tensor import Tensor
 from .callbacks import Callback, ProgressBar, Run
+from .checks import Data, arrays_of, first_of, has_classes, loss_for, mapped, prepared
 from .history import History
 from .staging import staged
 from .tally import Tally
 
 # Streams of random numbers that one seed feeds, kept apart so that none depends on how much another draws
 _INITIAL_VALUES, _ORDER, _LAYERS = 0, 1, 2
-_CHUNK = 1 << 22  # elements looked at in one go when searching for NaN: bounds the temporary array
 
 
 def fit(
     model: Layer,
-    x: ArrayLike,
-    y: ArrayLike,
+    x: ArrayLike | tuple[np.ndarray, ...],
+    y: ArrayLike | tuple[np.ndarray, ...],
     *,
     loss: Any = None,
     optimizer: Any = None,
     epochs: int = 10,
     batch_size: int = 32,
-    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_data: tuple[Any, Any] | None = None,
     schedule: Callable[[int], float] | None = None,
     augment: Transform | None = None,
     callbacks: Iterable[Callback] = (),
@@ -61,10 +59,13 @@ def fit(
             GPU after ``model.to("cuda")``, to which each batch is sent while the one before is computed. One
             that computes in 16 bits is trained with a `LossScale`.
         x: (N, ...) float32 or float64 inputs, as the model's parameters; finite. Integers where the model
-            begins with an `Embedding`.
-        y: (N,) integer class labels, or an (N, ...) array of x's dtype: class probabilities or values.
+            begins with an `Embedding`. For a model of several inputs a tuple of arrays.
+        y: (N,) integer class labels, (N, ...) maps of a class for each pixel, or an array of x's dtype: class
+            probabilities or values. A tuple of arrays gives each loss of a `losses.Sum` its own.
         loss: has ``value_and_gradient(prediction, target)``. By default SoftmaxCrossEntropy for integer
-            targets, MeanSquaredError otherwise.
+            targets, MeanSquaredError otherwise. A model of several outputs takes a `losses.Sum`, whose first
+            loss the accuracy is reported for, or a loss of several predictions. The history's loss is the
+            mean of the batches' losses, weighted by their samples.
         optimizer: steps the parameters; by default Adam with its default learning rate.
         epochs: passes over the data, at least 1.
         batch_size: samples in a step, at least 1; an epoch's last step takes what is left.
@@ -85,17 +86,19 @@ def fit(
 
     """
     epochs, seed = _integer("epochs", epochs, 1), _integer("seed", seed, 0)
-    inputs, targets = _arrays("fit", x, y, model.takes_integers)
-    batches = Batches(inputs, targets, batch_size, augment=augment, seed=_derive(seed, _ORDER))
+    inputs, targets = arrays_of("fit", x, y, model.takes_integers)
+    dtype = _values_of(model, inputs)
     if not model.built:
         rng = np.random.default_rng([seed, _INITIAL_VALUES])
-        model.build(inputs.shape[1:], rng, dtype=np.float32 if model.takes_integers else inputs.dtype)
-    loss = _loss_for(targets) if loss is None else loss
-    _check_targets("fit", model, targets, loss)
+        shape: Any = mapped(lambda a: a.shape[1:], inputs)
+        model.build(shape, rng, dtype=dtype)
+    loss = loss_for("fit", targets) if loss is None else loss
+    targets = prepared("fit", model, targets, loss, dtype)
+    batches = Batches(inputs, targets, batch_size, augment=augment, seed=_derive(seed, _ORDER))
     validation = None
     if validation_data is not None:
-        validation = _arrays("validation_data", *validation_data, model.takes_integers)
-        _check_targets("validation_data", model, validation[1], loss)
+        validation = arrays_of("validation_data", *validation_data, model.takes_integers)
+        validation = validation[0], prepared("validation_data", model, validation[1], loss, dtype)
     run = Run(model, Adam() if optimizer is None else optimizer, batches, epochs, scale=scale_for(model))
     listeners = [*([ProgressBar()] if verbose else []), *callbacks]
     with _deferred_interrupt(run):
@@ -107,7 +110,7 @@ def _train(
     run: Run,
     loss: Any,
     schedule: Callable[[int], float] | None,
-    validation: tuple[np.ndarray, np.ndarray] | None,
+    validation: tuple[Data, Data] | None,
     listeners: list[Callback],
     seed: int,
 ) -> None:
@@ -155,7 +158,7 @@ def _epoch(
                 )
             )
 
-    tally = Tally(_has_classes(run.batches.y, loss), report)
+    tally = Tally(has_classes(run.batches.y, loss), report, ignored=_ignored(loss))
     run.seen, run.loss, run.accuracy = 0, 0.0, None
     for x, y in staged(run.batches.epoch(run.epoch), run.model.device):
         if schedule is not None:
@@ -183,7 +186,7 @@ def _step(
     prediction, saved = model.forward(x, training=rng)
     value, gradient = loss.value_and_gradient(prediction, y)
     penalty = penalty_value(model.parameters)  # its gradient is the optimizer's to add
-    model.backward(gradient if scale is None else scale.up(gradient), saved)
+    model.backward(gradient if scale is None else mapped(scale.up, gradient), saved)
     if scale is None:
         optimizer.step(model.parameters)
     else:
@@ -200,7 +203,12 @@ def scale_for(model: Layer) -> LossScale | None:
 
 
 def evaluate(
-    model: Layer, x: ArrayLike, y: ArrayLike, *, loss: Any = None, batch_size: int = 256
+    model: Layer,
+    x: ArrayLike | tuple[np.ndarray, ...],
+    y: ArrayLike | tuple[np.ndarray, ...],
+    *,
+    loss: Any = None,
+    batch_size: int = 256,
 ) -> dict[str, float]:
     """Measure the mean loss over samples, penalties included, and the accuracy where the targets are classes.
 
@@ -210,23 +218,28 @@ def evaluate(
         y: (N, ...) targets as in `fit`.
         loss: as in `fit`.
         batch_size: samples that go through the model at a time, at least 1; no influence on the result but
-            for rounding.
+            for rounding (of a Sum, where its losses weight samples alike).
 
     Returns:
-        ``{"loss": ..., "accuracy": ...}``; accuracy from 0 to 1.
+        ``{"loss": ..., "accuracy": ...}``; accuracy from 0 to 1: of the samples, or of the pixels of maps,
+        whose class is not ignored.
 
     Raises:
         ShapeError, DTypeError, TargetError, NumericsError, ArgumentError: as `fit`.
 
     """
-    inputs, targets = _arrays("evaluate", x, y, model.takes_integers)
-    loss = _loss_for(targets) if loss is None else loss
-    _check_targets("evaluate", model, targets, loss)
-    tally = Tally(_has_classes(targets, loss))
+    inputs, targets = arrays_of("evaluate", x, y, model.takes_integers)
+    loss = loss_for("evaluate", targets) if loss is None else loss
+    targets = prepared("evaluate", model, targets, loss, _values_of(model, inputs))
+    tally = Tally(has_classes(targets, loss), ignored=_ignored(loss))
     batches = Batches(inputs, targets, batch_size, shuffle=False)
+    weights: Any = None
+    if isinstance(loss, Loss):  # what each batch's mean divides by, of targets on the host
+        weights = iter([loss.weight_of(target) for _, target in batches.epoch(0)])
     for batch, target in staged(batches.epoch(0), model.device):
         prediction = model(batch)
-        tally.add(prediction, target, loss(prediction, target))
+        weight = None if weights is None else next(weights)
+        tally.add(prediction, target, loss(prediction, target), weight=weight)
     tally.finish()
     penalty = penalty_value(model.parameters)
     results = {"loss": tally.loss + (penalty.item() if isinstance(penalty, Tensor) else penalty)}
@@ -235,32 +248,54 @@ def evaluate(
     return results
 
 
-def predict(model: Layer, x: ArrayLike, *, batch_size: int = 256) -> np.ndarray:
+def predict(model: Layer, x: ArrayLike | tuple[np.ndarray, ...], *, batch_size: int = 256) -> Any:
     """Return the model's outputs ``model(x)``, computed batch by batch.
 
     Args:
         model: built.
         x: (N, ...) inputs of the parameters' dtype, or integers where an `Embedding` takes them; N may be 0.
+            Of several inputs a tuple of arrays.
         batch_size: samples that go through the model at a time, at least 1.
 
     Returns:
-        (N, ...) the outputs, in the parameters' dtype: logits where the model ends without a softmax.
+        (N, ...) the outputs, in the parameters' dtype: logits where the model ends without a softmax. Of
+        several outputs a tuple of arrays.
 
     Raises:
         ShapeError, DTypeError: the inputs do not fit the model.
         ArgumentError: batch_size is below 1.
 
     """
-    batch_size, inputs = _integer("batch_size", batch_size, 1), np.asarray(x)
+    batch_size = _integer("batch_size", batch_size, 1)
+    inputs: Any = x if isinstance(x, tuple) and isinstance(x[0], np.ndarray) else np.asarray(x)
     if model.takes_integers and inputs.dtype.kind in "iu":
         inputs = inputs.astype(np.int64, copy=False)  # which GPUs take
-    kind = np.dtype(np.float32) if model.takes_integers else inputs.dtype
+    main, kind = first_of(inputs), _values_of(model, inputs)
     # An empty batch goes through like any other: it has an output shape too
-    starts = range(0, max(1, len(inputs)), batch_size)
-    parts = (np.ascontiguousarray(inputs[i : i + batch_size]) for i in starts)
-    sent = staged(((part, part[:0]) for part in parts), model.device)
-    first, *others = (_on_host(model(part), kind) for part, _ in sent)
-    return np.concatenate([first, *others]) if others else first.copy()
+    starts = range(0, max(1, len(main)), batch_size)
+    parts = (_slice(inputs, i, i + batch_size) for i in starts)
+    sent = staged(((part, first_of(part)[:0]) for part in parts), model.device)
+    found = [mapped(lambda y: _on_host(y, kind), model(part)) for part, _ in sent]
+    if isinstance(found[0], tuple):
+        return tuple(map(_joined, zip(*found, strict=True)))
+    return _joined(found)
+
+
+def _slice(value: Any, start: int, stop: int) -> Any:
+    return mapped(lambda array: np.ascontiguousarray(array[start:stop]), value)
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if len(parts) > 1 else parts[0].copy()
+
+
+def _ignored(loss: Any) -> int | None:
+    return loss.ignored if isinstance(loss, Loss) else None
+
+
+def _values_of(model: Layer, inputs: Data) -> np.dtype[Any]:
+    """The element type of values: of integer inputs float32."""
+    return np.dtype(np.float32) if model.takes_integers else first_of(inputs).dtype
 
 
 def _on_host(prediction: Tensor, dtype: np.dtype[Any]) -> np.ndarray:
@@ -306,66 +341,3 @@ def _integer(name: str, value: Any, least: int) -> int:
             message(name, f"an integer from {least} on", repr(value), f"give at least {least}")
         )
     return int(value)
-
-
-def _loss_for(targets: np.ndarray) -> Any:
-    return SoftmaxCrossEntropy() if targets.dtype.kind in "iu" else MeanSquaredError()
-
-
-def _has_classes(targets: np.ndarray, loss: Any) -> bool:
-    return targets.dtype.kind in "iu" or isinstance(loss, SoftmaxCrossEntropy)
-
-
-def _arrays(name: str, x: ArrayLike, y: ArrayLike, integers: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and targets as contiguous arrays, finite and of the same length."""
-    inputs, targets = np.ascontiguousarray(x), np.ascontiguousarray(y)
-    if integers:
-        if inputs.dtype.kind not in "iu":
-            expected, remedy = "integer inputs, as the model's first layer takes", "number categories from 0"
-            raise DTypeError(message(name, expected, str(inputs.dtype), remedy))
-        inputs = inputs.astype(np.int64, copy=False)
-    elif inputs.dtype not in (np.float32, np.float64):
-        raise DTypeError(
-            message(
-                name,
-                "float32 or float64 inputs",
-                str(inputs.dtype),
-                "scale them to about zero mean and unit variance, as numbacnn.data.Normalization does",
-            )
-        )
-    if inputs.ndim < 2 - integers or len(inputs) == 0 or targets.ndim == 0 or len(inputs) != len(targets):
-        raise ShapeError(
-            message(
-                name,
-                "inputs (N, ...) with one target each, N at least 1",
-                f"inputs {inputs.shape} and targets {targets.shape}",
-                "pair them along the first axis",
-            )
-        )
-    for kind, array in (("inputs", inputs), ("targets", targets)):
-        if array.dtype.kind == "f":
-            _check_finite(name, kind, array)
-    return inputs, targets.astype(np.int64, copy=False) if targets.dtype.kind in "iu" else targets
-
-
-def _check_finite(name: str, kind: str, array: np.ndarray) -> None:
-    flat = array.reshape(-1)
-    for start in range(0, flat.size, _CHUNK):
-        finite = np.isfinite(flat[start : start + _CHUNK])
-        if not finite.all():
-            first = start + int(np.flatnonzero(~finite)[0])
-            sample = first // max(1, flat.size // len(array))
-            raise NumericsError(
-                message(
-                    name, f"finite {kind}", f"{flat[first]} in sample {sample}", "drop or repair the sample"
-                )
-            )
-
-
-def _check_targets(name: str, model: Layer, targets: np.ndarray, loss: Any) -> None:
-    """Refuse models of several inputs or outputs, and class labels that the model has no output for."""
-    if several(model.input_shape) or several(model.output_shape):
-        expected, got = "a model of one input and one output", f"{model.path} of several"
-        raise ArgumentError(message(name, expected, got, "train it step by step: forward, backward, step"))
-    if targets.dtype.kind in "iu" and model.output_shape:
-        check_labels(targets, model.output_shape[-1], name)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor, as_tensor
+from .checks import Data, first_of, mapped
 
-Batch = tuple[np.ndarray, np.ndarray]
+Batch = tuple[Data, Data]
 
 
 def staged(batches: Iterable[Batch], device: str) -> Iterator[tuple[Any, Any]]:
@@ -28,8 +29,8 @@ def staged(batches: Iterable[Batch], device: str) -> Iterator[tuple[Any, Any]]:
         return
     from ..kernels.cuda import _driver, memory
 
-    def send(batch: Batch) -> tuple[Tensor, Tensor, Any]:
-        x, y = (Tensor(memory.from_numpy(array, stream=stream)) for array in batch)
+    def send(batch: Batch) -> tuple[Any, Any, Any]:
+        x, y = (mapped(lambda a: Tensor(memory.from_numpy(a, stream=stream)), part) for part in batch)
         return x, y, stream.record()
 
     index = as_tensor(np.zeros(1, np.float32), device=device)._array.device
@@ -42,10 +43,10 @@ def staged(batches: Iterable[Batch], device: str) -> Iterator[tuple[Any, Any]]:
         yield _taken(ahead)
 
 
-def _taken(sent: tuple[Tensor, Tensor, Any]) -> tuple[Tensor, Tensor]:
+def _taken(sent: tuple[Any, Any, Any]) -> tuple[Any, Any]:
     from ..kernels.cuda import _driver
 
     x, y, event = sent
-    with _driver.on(x._array.device):
+    with _driver.on(first_of(x)._array.device):
         _driver.current_stream().wait(event)
     return x, y

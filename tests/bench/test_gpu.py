@@ -130,7 +130,9 @@ def test_a_wrong_result_has_no_speed(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("section", ["intrinsics", "pool", "gather", "elementwise", "norm", "conv", "training"])
+@pytest.mark.parametrize(
+    "section", ["intrinsics", "pool", "gather", "elementwise", "norm", "conv", "training"]
+)
 def test_all_small_checks_pass(section):
     assert gpu.main(["--check", "--small", "--only", section]) == 0
 

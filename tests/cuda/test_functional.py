@@ -22,6 +22,10 @@ TWO, TURNED = {"stride": 2}, floats(3, 2, 5, 3)
 WORDS = RNG.integers(0, 6, (3, 4))
 MASK = RNG.integers(0, 2, IMAGE).astype(np.uint8)
 SCORES, CLASSES = floats(5, 4), RNG.integers(0, 4, 5)
+MAP = RNG.integers(0, 4, (2, 3, 2))
+WEIGHTS = RNG.uniform(0.5, 2, 4).astype(np.float32)
+SIGNS = np.array([1, -1, 1, -1, -1])
+SUMS = RNG.uniform(1, 2, (2, 2, 4)).astype(np.float32)
 CHANCES = np.full((5, 4), 0.25, np.float32)
 
 MOMENTS, OTHERS = (floats(3), np.abs(floats(3)) + 1), (floats(3), floats(3))
@@ -101,6 +105,11 @@ CASES = [
     ("embedding_backward", (floats(3, 4, 5), WORDS), (6,), {}),
     ("group_dropout_forward", (floats(*IMAGE), MASK[:, 0, 0], 2.0), (), {}),
     ("group_dropout_backward", (floats(*IMAGE), MASK[:, 0, 0, 0], 2.0), (), {}),
+    ("channel_pool_forward", (floats(*IMAGE),), (), {}),
+    ("modulate_forward", (floats(*IMAGE), floats(2, 1, 1, 3), floats(2, 1, 1, 3)), (), {}),
+    ("modulate_forward", (floats(*IMAGE), floats(2, 5, 6, 1)), (), {}),
+    ("modulate_backward_scale", (floats(*IMAGE), floats(*IMAGE)), ((2, 1, 1, 3),), {}),
+    ("weighted_sum_backward", (floats(*IMAGE), floats(2)), (), {"epsilon": 0.1}),
     ("permute_forward", (floats(*IMAGE),), ((0, 3, 1, 2),), {}),
     ("permute_backward", (floats(*IMAGE),), ((0, 2, 3, 1),), {}),
     ("slice_forward", (floats(*IMAGE),), ((0, 1, 0, 1), (2, 2, 3, 2), (1, 3, 2, 1)), {}),
@@ -125,8 +134,28 @@ CASES = [
     ),
     ("local_response_norm_forward", (floats(*IMAGE),), (), {"size": 2, "alpha": 0.5, "k": 2.0}),
     ("local_response_norm_backward", (floats(*IMAGE), floats(*IMAGE)), (), {"size": 2, "beta": 0.6}),
+    ("softmax_cross_entropy_forward", (floats(2, 3, 2, 4), MAP), (), {"ignore_index": 1}),
+    ("focal_cross_entropy_forward", (SCORES, CLASSES), (), {"gamma": 1.5}),
+    ("focal_cross_entropy_backward", (CHANCES, CLASSES), (), {"ignore_index": 2}),
+    ("target_weights", (SCORES, CLASSES), (), {"ignore_index": 2}),
     ("mean_squared_error_forward", (SCORES, CHANCES), (), {}),
     ("mean_squared_error_backward", (SCORES, CHANCES), (), {"scale": 0.2}),
+    ("mean_absolute_error_forward", (SCORES, CHANCES), (), {}),
+    ("mean_absolute_error_backward", (SCORES, CHANCES), (), {"scale": 0.2}),
+    ("huber_forward", (SCORES, CHANCES), (), {"delta": 0.5}),
+    ("huber_backward", (SCORES, CHANCES), (), {"delta": 0.5}),
+    ("binary_cross_entropy_forward", (SCORES, CHANCES), (), {}),
+    ("binary_cross_entropy_backward", (SCORES, CHANCES), (), {}),
+    ("focal_forward", (SCORES, CHANCES), (), {"alpha": None}),
+    ("focal_backward", (SCORES, CHANCES), (), {}),
+    ("kl_divergence_forward", (SCORES, CHANCES), (), {}),
+    ("kl_divergence_backward", (SCORES, CHANCES), (), {"log_target": True}),
+    ("dice_forward", (floats(2, 3, 2, 4), MAP), (), {"squared": True}),
+    ("dice_backward", (floats(2, 3, 2, 4), MAP, SUMS), (), {}),
+    ("cosine_embedding_forward", (floats(5, 7), floats(5, 7), SIGNS), (), {}),
+    ("cosine_embedding_backward", (floats(5, 7), floats(5, 7), SIGNS), (), {"margin": 0.1}),
+    ("triplet_forward", (floats(5, 7), floats(5, 7), floats(5, 7)), (), {}),
+    ("triplet_backward", (floats(5, 7), floats(5, 7), floats(5, 7)), (), {"squared": True}),
 ]
 
 
@@ -181,11 +210,43 @@ def test_pooling_gives_what_it_gives_on_the_cpu(stem):
     check(f"{stem}_backward", given, where, options)
 
 
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_losses_take_weights_of_classes_there(way):
+    for stem, label, target in (
+        ("softmax_cross_entropy", "class_weights", CLASSES),
+        ("binary_cross_entropy", "positive_weights", CHANCES),
+    ):
+        operation = getattr(functional, f"{stem}_{way}")
+        expected = operation(CHANCES, target, **{label: WEIGHTS})
+        x, t, weights = on("cuda", (CHANCES, target, WEIGHTS))
+        got = operation(x, t, **{label: weights})
+        one, other = (r[0] if isinstance(r, tuple) else r for r in (expected, got))
+        np.testing.assert_allclose(other.numpy(), one.numpy(), rtol=2e-5, atol=2e-6)
+        with pytest.raises(DeviceError, match="weights on 'cuda'"):
+            operation(x, t, **{label: WEIGHTS})
+
+
 def test_concat_gives_what_it_gives_on_the_cpu():
     parts = [floats(2, size, 6, 3) for size in (1, 3, 2)]
     whole = functional.concat(on("cuda", parts), axis=1)
     assert whole.device == "cuda"
     np.testing.assert_array_equal(whole.numpy(), np.concatenate(parts, axis=1))
+
+
+def test_pooling_of_channels_and_weighted_sums_give_what_they_give_on_the_cpu():
+    x, y, dy = floats(*IMAGE), floats(*IMAGE), floats(2, 5, 6, 2)
+    pooled = functional.channel_pool_forward(x).numpy()
+    check("channel_pool_backward", (dy, x, pooled, y), (), {})
+    weights = floats(2)
+    for device in ("cpu", "cuda"):
+        both, factors = on(device, (x, y)), as_tensor(weights, device=device)
+        total = functional.weighted_sum_forward(both, factors, epsilon=0.1)
+        slopes = functional.weighted_sum_backward_weights(both, both[0], factors, epsilon=0.1)
+        assert total.device == slopes.device == device
+        if device == "cpu":
+            expected = total.numpy(), slopes.numpy()
+    np.testing.assert_allclose(total.numpy(), expected[0], rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(slopes.numpy(), expected[1], rtol=2e-5, atol=2e-5)
 
 
 def test_unpooling_gives_what_it_gives_on_the_cpu():
@@ -196,7 +257,8 @@ def test_unpooling_gives_what_it_gives_on_the_cpu():
 
 
 def test_every_operation_is_listed():
-    unpooling = {"max_unpool_forward", "max_unpool_backward", "concat"}
+    unpooling = {"max_unpool_forward", "max_unpool_backward", "concat", "channel_pool_backward"}
+    unpooling |= {"weighted_sum_forward", "weighted_sum_backward_weights"}
     pooling = {f"{stem}_{way}" for stem in POOLING for way in ("forward", "backward")}
     assert {case[0] for case in CASES} | pooling | unpooling == set(functional.__all__)
 

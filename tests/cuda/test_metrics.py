@@ -18,16 +18,18 @@ def check(n, k, one_hot, seed, dtype, most):
     rng = np.random.default_rng(seed)
     x = rng.choice(VALUES[:most], (n, k)).astype(dtype)
     labels = np.where(rng.random(n) < 0.5, double(x).argmax(axis=1), rng.integers(0, k, n))
-    target = np.eye(k)[labels].astype(dtype) if one_hot else labels
+    target, ignore = (np.eye(k)[labels].astype(dtype), -1) if one_hot else (labels, k // 2)
 
     def run():
-        count = put(np.array(100, np.int64))
-        metrics.correct_count(put(x), put(target), count)
-        metrics.correct_count(put(x), put(target), count)
+        count = put(np.array([100, 200], np.int64))
+        metrics.correct_count(put(x), put(target), ignore, count)
+        metrics.correct_count(put(x), put(target), ignore, count)
         return [count.numpy()]
 
     (count,) = both(run)
-    assert count == 100 + 2 * (double(x).argmax(axis=1) == labels).sum()
+    there = labels != ignore
+    assert count[0] == 100 + 2 * ((double(x).argmax(axis=1) == labels) & there).sum()
+    assert count[1] == 200 + 2 * there.sum()
 
 
 @settings(max_examples=15)

@@ -5,8 +5,19 @@ import pytest
 
 from numbacnn import config, serialization
 from numbacnn.errors import ArgumentError, DeviceError, DTypeError
-from numbacnn.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential, Sigmoid, Tanh
-from numbacnn.losses import MeanSquaredError, SoftmaxCrossEntropy
+from numbacnn.layers import (
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Graph,
+    MaxPool2D,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
+from numbacnn.losses import Dice, MeanSquaredError, SoftmaxCrossEntropy, Sum
 from numbacnn.models import lenet5
 from numbacnn.optimizers import SGD, Adam, AdamW, RMSprop
 from numbacnn.regularizers import L1L2
@@ -145,6 +156,25 @@ def test_values_are_learned_too():
         history = fit(model.to(device), x, y, loss=MeanSquaredError(), epochs=2, verbose=False)
         losses.append([row["loss"] for row in history.rows])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
+@pytest.mark.usefixtures("exact")
+def test_maps_of_classes_and_heads_are_learned_as_on_the_cpu():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((5, 3, 2, 2), np.float32)
+    y = np.where(rng.random((5, 3, 2)) < 0.3, 255, rng.integers(0, 3, (5, 3, 2)))
+    main = SoftmaxCrossEntropy(0.1, class_weights=[0.5, 2.0, 1.0], ignore_index=255)
+    loss = Sum([(main, 1.0), (Dice(ignore_index=255), 0.5)])
+    rows, measured = [], []
+    for device in ("cpu", "cuda"):
+        nodes = {"body": (Conv2D(4, 1), "x"), "a": (Conv2D(3, 1), "body"), "b": (Conv2D(3, 1), "body")}
+        model = Graph("x", nodes, ["a", "b"])
+        model.build((3, 2, 2), 0)
+        history = fit(model.to(device), x, y, loss=loss, epochs=2, batch_size=3, verbose=False)
+        rows.append([(row["loss"], row["accuracy"]) for row in history.rows])
+        measured.append(evaluate(model, x, y, loss=loss, batch_size=2))
+    np.testing.assert_allclose(rows[1], rows[0], rtol=1e-4)
+    assert measured[1] == pytest.approx(measured[0], rel=1e-4)
 
 
 def test_dropout_draws_on_the_device_and_is_repeated_by_a_seed():

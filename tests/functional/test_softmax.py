@@ -1,4 +1,4 @@
-"""Softmax and losses on tensors against the reference, and what they refuse."""
+"""Softmax and losses of classes on tensors against the reference, and what they refuse."""
 
 import numpy as np
 import pytest
@@ -44,26 +44,49 @@ def test_cross_entropy_and_its_gradient_are_the_references(n, k, smoothing, kind
     loss, p = functional.softmax_cross_entropy_forward(x, target, label_smoothing=smoothing)
     loss64, p64 = np.full(n, np.nan), np.full((n, k), np.nan)
     same = target.astype(np.int64) if kind == "classes" else target.astype(np.float64)
-    reference.softmax_cross_entropy_forward(x, same, smoothing, loss64, p64)
+    reference.softmax_cross_entropy_forward(x, same, None, -1, smoothing, loss64, p64)
     assert_matches(loss, loss64, dtype, 4 + np.abs(x))
     assert_matches(p, p64, dtype)
     dx = functional.softmax_cross_entropy_backward(p, target, label_smoothing=smoothing, scale=0.25)
     expected = reference_of(
-        reference.softmax_cross_entropy_backward, p.numpy(), same, smoothing, 0.25, shape=(n, k)
+        reference.softmax_cross_entropy_backward,
+        *(p.numpy(), same, None, -1, smoothing, None, 0.25),
+        shape=(n, k),
     )
     assert_matches(dx, expected, dtype)
 
 
-@given(batches, st.lists(st.integers(1, 8), max_size=3), dtypes, seeds)
-def test_mean_squared_error_and_its_gradient_are_the_references(n, rest, dtype, seed):
-    shape = (n, *rest)
-    x, target = arrays(seed, shape, shape, dtype=dtype)
-    loss = functional.mean_squared_error_forward(x, target)
-    expected = reference_of(reference.mean_squared_error_forward, x, target, shape=(n,))
-    assert_matches(loss, expected, dtype)
-    dx = functional.mean_squared_error_backward(x, target, scale=0.25)
-    expected = reference_of(reference.mean_squared_error_backward, x, target, 0.25, shape=shape)
-    assert_matches(dx, expected, dtype)
+@given(st.integers(0, 4), st.lists(st.integers(1, 4), max_size=3), classes, st.booleans(), dtypes, seeds)
+def test_classes_of_pixels_some_of_them_ignored(n, rest, k, focal, dtype, seed):
+    (x,) = arrays(seed, (n, *rest, k), dtype=dtype)
+    rng = np.random.default_rng(seed)
+    target = np.where(rng.random((n, *rest)) < 0.7, rng.integers(0, k, (n, *rest)), 255)
+    weights, divisor = rng.uniform(0.1, 2, k).astype(dtype), np.array(1.5, dtype)
+    stem, own = ("focal_cross_entropy", {"gamma": 1.5}) if focal else ("softmax_cross_entropy", {})
+    options = {"class_weights": weights, "ignore_index": 255, **own}
+    loss, p = getattr(functional, f"{stem}_forward")(x, target, **options)
+    rows, flat = x.reshape(-1, k), target.reshape(-1)
+    loss64, p64 = np.full(len(flat), np.nan), np.full(rows.shape, np.nan)
+    given_ = flat, weights, 255, 1.5 if focal else 0.0
+    getattr(reference, f"{stem}_forward")(rows, *given_, loss64, p64)
+    assert_matches(loss, loss64.reshape(target.shape), dtype, 4 + np.abs(x))
+    assert_matches(p, p64.reshape(x.shape), dtype)
+    dx = getattr(functional, f"{stem}_backward")(p, target, scale=0.25, divisor=divisor, **options)
+    last = p.numpy().reshape(-1, k), *given_, divisor, 0.25
+    expected = reference_of(getattr(reference, f"{stem}_backward"), *last, shape=rows.shape)
+    assert_matches(dx, expected.reshape(x.shape), dtype, 4.0)
+    share = functional.target_weights(x, target, class_weights=weights, ignore_index=255)
+    expected = np.where(target == 255, 0, weights[np.where(target == 255, 0, target)])
+    np.testing.assert_array_equal(share.numpy(), expected)
+
+
+def test_focal_cross_entropy_takes_classes_only():
+    with pytest.raises(DTypeError, match="classes of integers"):
+        functional.focal_cross_entropy_forward(np.ones((3, 3)), np.eye(3))
+    with pytest.raises(ArgumentError, match="gamma"):
+        functional.focal_cross_entropy_forward(np.ones((3, 3)), [0, 1, 2], gamma=-1.0)
+    with pytest.raises(ShapeError, match="a divisor"):
+        functional.focal_cross_entropy_backward(np.ones((3, 3)), [0, 1, 2], divisor=np.ones(3))
 
 
 LOSSES = [
@@ -100,8 +123,21 @@ def test_cross_entropy_refuses_targets(loss, error, target, says):
 
 @pytest.mark.parametrize("loss", LOSSES, ids=["forward", "backward"])
 def test_cross_entropy_refuses_scores_and_options(loss):
-    with pytest.raises(ShapeError, match=r"expected scores \(n, classes\), got 3 axes"):
+    with pytest.raises(ShapeError, match=r"expected scores \(n, ..., classes\), got 1 axes"):
+        loss(np.ones(3), 0)
+    with pytest.raises(ShapeError, match=r"expected targets of shape \(3, 1, 3\), got \(3,\)"):
         loss(np.ones((3, 1, 3)), [0, 1, 2])
+    for ignore in (1.0, "0", True):
+        with pytest.raises(ArgumentError, match="expected ignore_index as an integer"):
+            loss(np.ones((3, 3)), [0, 1, 2], ignore_index=ignore)
+    with pytest.raises(ArgumentError, match="leave out ignore_index"):
+        loss(np.ones((3, 3)), np.eye(3), ignore_index=0)
+    with pytest.raises(TargetError, match="from 0 to 2, got 3 at index 2"):
+        loss(np.ones((4, 3)), [0, 9, 3, 9], ignore_index=9)
+    with pytest.raises(ShapeError, match=r"expected class weights of shape \(3,\), got \(2,\)"):
+        loss(np.ones((3, 3)), [0, 1, 2], class_weights=np.ones(2))
+    with pytest.raises(DTypeError, match="expected class weights of float64, got float32"):
+        loss(np.ones((3, 3)), [0, 1, 2], class_weights=np.ones(3, np.float32))
     with pytest.raises(ShapeError, match="give it a class axis"):
         loss(np.ones((3, 0)), [0, 0, 0])
     with pytest.raises(DTypeError, match="of float32 or float64, got int64"):
@@ -123,19 +159,6 @@ def test_softmax_refuses():
         functional.softmax_backward(np.ones((2, 3)), np.ones(3))
     with pytest.raises(DTypeError, match="expected the output of float64"):
         functional.softmax_backward(np.ones(3), np.ones(3, np.float32))
-
-
-@pytest.mark.parametrize(
-    "error_of", [functional.mean_squared_error_forward, functional.mean_squared_error_backward]
-)
-def test_mean_squared_error_refuses(error_of):
-    with pytest.raises(ShapeError, match=r"expected targets of shape \(2, 3\), got \(2, 1\)"):
-        error_of(np.ones((2, 3)), np.ones((2, 1)))
-    for x in (np.float64(1.0), np.ones((2, 0))):
-        with pytest.raises(ShapeError, match=r"expected predictions \(n, \.\.\.\)"):
-            error_of(x, x)
-    with pytest.raises(DTypeError, match="expected the targets of float64, the type of the predictions"):
-        error_of(np.ones((2, 3)), np.ones((2, 3), np.float32))
 
 
 def test_losses_are_tensors_per_item():

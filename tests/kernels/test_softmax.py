@@ -1,4 +1,4 @@
-"""Softmax, cross-entropy and squared error against the reference; slopes; bits over threads."""
+"""Softmax and cross-entropy against the reference; slopes; bits over threads."""
 
 import numpy as np
 import pytest
@@ -35,34 +35,54 @@ def check_softmax(shape, seed, dtype):
     close(dx, expected)
 
 
-def check_cross_entropy(n, k, smoothing, integers, seed, dtype):
+def ignoring(target, seed):
+    """Some of the classes are -100, which is ignored."""
+    there = np.random.default_rng(seed + 1).random(len(target)) < 0.8
+    return np.where(there, target, -100) if target.ndim == 1 else target
+
+
+def class_weights(k, weighted, seed, dtype):
+    return np.random.default_rng(seed).uniform(0.1, 3.0, k).astype(dtype) if weighted else None
+
+
+def check_cross_entropy(n, k, smoothing, integers, seed, dtype, weighted=False):
     (x,) = arrays(seed, (n, k), dtype=dtype)
-    target = targets(n, k, integers, seed, dtype)
+    target, weights = targets(n, k, integers, seed, dtype), class_weights(k, weighted, seed, dtype)
+    target, divisor = (ignoring(target, seed), np.array(3.0, dtype)) if weighted else (target, None)
 
     def forward(x, loss, p):
-        softmax.softmax_cross_entropy_forward(x, target, smoothing, loss, p)
+        softmax.softmax_cross_entropy_forward(x, target, weights, -100, smoothing, loss, p)
 
     loss, p = written(forward, x, shapes=[(n,), (n, k)], dtype=dtype)
     exact_loss, exact_p = np.empty(n), np.empty((n, k))
-    reference.softmax_cross_entropy_forward(x, target, smoothing, exact_loss, exact_p)
-    close(loss, exact_loss, size=4)
+    reference.softmax_cross_entropy_forward(x, target, weights, -100, smoothing, exact_loss, exact_p)
+    close(loss, exact_loss, size=12 if weighted else 4)
     close(p, exact_p)
-    args = p, target, smoothing, 0.25
+    args = p, target, weights, -100, smoothing, divisor, 0.25
     dx = written(softmax.softmax_cross_entropy_backward, *args, shapes=(n, k), dtype=dtype)
     reference.softmax_cross_entropy_backward(*args, exact_p)
     close(dx, exact_p)
 
 
-def check_squared_error(shape, seed, dtype):
-    x, target = arrays(seed, shape, shape, dtype=dtype)
-    loss = written(softmax.mean_squared_error_forward, x, target, shapes=shape[:1], dtype=dtype)
-    exact = np.empty(shape[0])
-    reference.mean_squared_error_forward(x, target, exact)
-    np.testing.assert_allclose(loss, exact, rtol=RELATIVE[loss.dtype])
-    dx = written(softmax.mean_squared_error_backward, x, target, 0.75, shapes=shape, dtype=dtype)
-    slope = np.empty(shape)
-    reference.mean_squared_error_backward(x, target, 0.75, slope)
-    np.testing.assert_allclose(dx, slope, rtol=RELATIVE[dx.dtype], atol=1e-300)
+def check_focal(n, k, gamma, weighted, seed, dtype):
+    (x,) = arrays(seed, (n, k), dtype=dtype)
+    x *= 4
+    target, weights = (
+        ignoring(targets(n, k, True, seed, dtype), seed),
+        class_weights(k, weighted, seed, dtype),
+    )
+
+    def forward(x, loss, p):
+        softmax.focal_cross_entropy_forward(x, target, weights, -100, gamma, loss, p)
+
+    loss, p = written(forward, x, shapes=[(n,), (n, k)], dtype=dtype)
+    exact_loss, exact_p = np.empty(n), np.empty((n, k))
+    reference.focal_cross_entropy_forward(x, target, weights, -100, gamma, exact_loss, exact_p)
+    close(loss, exact_loss, size=20)
+    args = p, target, weights, -100, gamma, None, 0.25
+    dx = written(softmax.focal_cross_entropy_backward, *args, shapes=(n, k), dtype=dtype)
+    reference.focal_cross_entropy_backward(*args, exact_p)
+    close(dx, exact_p, size=4)
 
 
 @given(st.lists(st.integers(0, 5), max_size=2), classes, seeds, dtypes)
@@ -75,9 +95,28 @@ def test_cross_entropy_of_any_shape_is_the_references(n, k, smoothing, integers,
     check_cross_entropy(n, k, smoothing, integers, seed, dtype)
 
 
-@given(st.integers(1, 5), st.lists(st.integers(1, 6), max_size=2), seeds, dtypes)
-def test_squared_error_of_any_shape_is_the_references(n, rest, seed, dtype):
-    check_squared_error((n, *rest), seed, dtype)
+@given(rows, classes, smoothings, st.booleans(), seeds, dtypes)
+def test_weighted_cross_entropy_with_ignored_classes_is_the_references(
+    n, k, smoothing, integers, seed, dtype
+):
+    check_cross_entropy(n, k, smoothing, integers, seed, dtype, weighted=True)
+
+
+@given(rows, classes, st.sampled_from([0.0, 0.5, 2.0]), st.booleans(), seeds, dtypes)
+def test_focal_cross_entropy_of_any_shape_is_the_references(n, k, gamma, weighted, seed, dtype):
+    check_focal(n, k, gamma, weighted, seed, dtype)
+
+
+@given(rows, st.integers(1, 9), st.booleans(), seeds, dtypes)
+def test_weights_of_targets_are_the_references(n, k, weighted, seed, dtype):
+    target, weights = (
+        ignoring(targets(n, k, True, seed, dtype), seed),
+        class_weights(k, weighted, seed, dtype),
+    )
+    share = written(softmax.target_weights, target, weights, -100, shapes=(n,), dtype=dtype)
+    exact = np.empty(n)
+    reference.target_weights(target, weights, -100, exact)
+    np.testing.assert_array_equal(share, exact)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -86,7 +125,8 @@ def test_many_parts_give_the_references_results(count):
         check_softmax((130, 501), 1, np.float32)
         check_cross_entropy(3000, 10, 0.1, True, 1, np.float32)
         check_cross_entropy(70, 1000, 0.1, False, 1, np.float32)
-        check_squared_error((9, 10_007), 1, np.float32)
+        check_cross_entropy(3000, 10, 0.1, True, 1, np.float32, weighted=True)
+        check_focal(3000, 10, 2.0, True, 1, np.float32)
 
 
 def test_bits_do_not_depend_on_the_threads_or_the_run():
@@ -96,14 +136,15 @@ def test_bits_do_not_depend_on_the_threads_or_the_run():
 
     def results():
         y, dx, p, dp, ds = (np.empty((n, k), np.float32) for _ in range(5))
-        loss, squares = np.empty(n, np.float32), np.empty(n, np.float32)
+        loss, focal = np.empty(n, np.float32), np.empty(n, np.float32)
+        weights = class_weights(k, True, 2, np.float32)
         softmax.softmax_forward(x, y)
         softmax.softmax_backward(y, dy, dx)
-        softmax.softmax_cross_entropy_forward(x, target, 0.1, loss, p)
-        softmax.softmax_cross_entropy_backward(p, target, 0.1, 0.5, dp)
-        softmax.mean_squared_error_forward(x, dy, squares)
-        softmax.mean_squared_error_backward(x, dy, 0.5, ds)
-        return [y, dx, loss, p, dp, squares, ds]
+        softmax.softmax_cross_entropy_forward(x, target, weights, 3, 0.1, loss, p)
+        softmax.softmax_cross_entropy_backward(p, target, weights, 3, 0.1, None, 0.5, dp)
+        softmax.focal_cross_entropy_forward(x, target, weights, 3, 1.5, focal, p)
+        softmax.focal_cross_entropy_backward(p, target, weights, 3, 1.5, None, 0.5, ds)
+        return [y, dx, loss, p, dp, focal, ds]
 
     assert_same_bits(results)
 
@@ -114,29 +155,47 @@ def test_extremes(dtype):
     y = written(softmax.softmax_forward, x, shapes=x.shape, dtype=dtype)
     np.testing.assert_array_equal(y, [[1, 0, 0], [0.5, 0.5, 0], [np.nan] * 3])
     x, loss, p = np.array([[1000.0, 0.0], [1000.0, 0.0]], dtype), np.empty(2, dtype), np.empty((2, 2), dtype)
-    softmax.softmax_cross_entropy_forward(x, np.array([0, 1]), 0.0, loss, p)
+    softmax.softmax_cross_entropy_forward(x, np.array([0, 1]), None, -1, 0.0, loss, p)
     assert loss.tolist() == [0.0, 1000.0]
+    softmax.softmax_cross_entropy_backward(p, np.array([1, 1]), None, 1, 0.0, None, 1.0, p)
+    assert not p.any()  # all are ignored
+    for gamma in (0.0, 0.5, 2.0):
+        softmax.focal_cross_entropy_forward(x, np.array([0, 1]), None, -1, gamma, loss, p)
+        assert loss.tolist() == [0.0, 1000.0]
+        dx = np.empty_like(p)
+        softmax.focal_cross_entropy_backward(p, np.array([0, 1]), None, -1, gamma, None, 1.0, dx)
+        np.testing.assert_allclose(dx, [[0, 0], [1, -1]])
 
 
-@given(st.integers(1, 5), st.integers(1, 12), smoothings, st.booleans(), seeds)
-def test_cross_entropy_gradient_is_its_slope(n, k, smoothing, integers, seed):
+@given(st.integers(1, 5), st.integers(1, 12), smoothings, st.booleans(), st.booleans(), seeds)
+def test_cross_entropy_gradient_is_its_slope(n, k, smoothing, integers, weighted, seed):
     x, direction = arrays(seed, (n, k), (n, k))
-    target, step = targets(n, k, integers, seed, np.float64), 1e-6
+    target, step = ignoring(targets(n, k, integers, seed, np.float64), seed), 1e-6
+    weights = class_weights(k, weighted, seed, np.float64)
     loss, p, dx = np.empty(n), np.empty((n, k)), np.empty((n, k))
 
     def total(x):
-        softmax.softmax_cross_entropy_forward(x, target, smoothing, loss, p)
+        softmax.softmax_cross_entropy_forward(x, target, weights, -100, smoothing, loss, p)
         return 0.25 * loss.sum()
 
     numeric = (total(x + step * direction) - total(x - step * direction)) / (2 * step)
     total(x)
-    softmax.softmax_cross_entropy_backward(p, target, smoothing, 0.25, dx)
+    softmax.softmax_cross_entropy_backward(p, target, weights, -100, smoothing, None, 0.25, dx)
     assert np.vdot(dx, direction) == pytest.approx(numeric, rel=1e-6, abs=1e-8)
 
 
-def test_squared_error_of_long_rows_keeps_its_places():
-    rng = np.random.default_rng(0)
-    x, target = rng.random((2, 1_000_001), np.float32), np.zeros((2, 1_000_001), np.float32)
-    loss = np.empty(2, np.float32)
-    softmax.mean_squared_error_forward(x, target, loss)
-    np.testing.assert_allclose(loss, (x.astype(np.float64) ** 2).mean(axis=1), rtol=3e-7)
+@given(st.integers(1, 5), st.integers(1, 12), st.sampled_from([0.0, 0.5, 2.0]), st.booleans(), seeds)
+def test_focal_gradient_is_its_slope(n, k, gamma, weighted, seed):
+    x, direction = arrays(seed, (n, k), (n, k))
+    target, step = ignoring(targets(n, k, True, seed, np.float64), seed), 1e-6
+    weights = class_weights(k, weighted, seed, np.float64)
+    loss, p, dx = np.empty(n), np.empty((n, k)), np.empty((n, k))
+
+    def total(x):
+        softmax.focal_cross_entropy_forward(x, target, weights, -100, gamma, loss, p)
+        return 0.25 * loss.sum()
+
+    numeric = (total(x + step * direction) - total(x - step * direction)) / (2 * step)
+    total(x)
+    softmax.focal_cross_entropy_backward(p, target, weights, -100, gamma, None, 0.25, dx)
+    assert np.vdot(dx, direction) == pytest.approx(numeric, rel=1e-6, abs=1e-8)

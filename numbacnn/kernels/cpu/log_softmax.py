@@ -12,7 +12,7 @@ import numpy as np
 from numbacnn._jit import jit, kernel, run, split
 
 from . import math
-from .softmax import _EXP, _ROW, _normalise, _row_parts
+from .softmax import _EXP, _ROW, _row_parts, normalise
 
 __all__ = ["log_softmax_backward", "log_softmax_forward"]
 
@@ -22,7 +22,7 @@ def _forward_part(part, parts, x, y):
     lo, hi = split(part, parts, x.shape[0])
     for row in range(lo, hi):
         values, out = x[row], y[row]
-        top, total = _normalise(values, out)
+        top, total = normalise(values, out)
         level = x.dtype.type(scalar_math.log(total))
         # in two loops: in one LLVM adds the level to the maximum, beside which it may lose its places
         for i in range(values.size):

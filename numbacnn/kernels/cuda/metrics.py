@@ -77,9 +77,9 @@ def largest(x, base, first, end, values, places):
     return place
 
 
-@kernel("x target partial rows:i64 classes:i64", threads=block_of)
-def _hits(x, target, partial, rows, classes):
-    """Of each block the rows in which the largest score is the target's."""
+@kernel("x target partial ignore:i64 rows:i64 classes:i64", threads=block_of)
+def _hits(x, target, partial, ignore, rows, classes):
+    """Of each block the rows in which the largest score is the target's, and 65536 times those that count."""
     values, places = shared_array(32, real), shared_array(32, i64)
     counts = shared_array(_THREADS // LANES, i32)
     group, first = div(thread(), LANES), thread() & (LANES - 1)
@@ -94,8 +94,8 @@ def _hits(x, target, partial, rows, classes):
             wanted = i64(load(target, row)) if row < rows else i64(-1)
         else:
             wanted = largest(target, row * classes, first, end, values, places)
-        if row < rows and predicted == wanted:
-            hits = i32(hits + 1)
+        if row < rows and wanted != ignore:
+            hits = i32(hits + (65537 if predicted == wanted else 65536))
         block += _THREADS // LANES
     if first == 0:
         store(counts, group, hits)
@@ -109,29 +109,36 @@ def _hits(x, target, partial, rows, classes):
 
 @kernel("partial count blocks:i32", threads=_THREADS)
 def _add_hits(partial, count, blocks):
-    sums = shared_array(_THREADS, i64)
-    total, i = i64(0), i64(thread())
+    sums, wholes = shared_array(_THREADS, i64), shared_array(_THREADS, i64)
+    total, whole, i = i64(0), i64(0), i64(thread())
     while i < blocks:
-        total += load(partial, i)
+        both = i64(load(partial, i))
+        total += both & 65535
+        whole += both >> 16
         i += _THREADS
     store(sums, thread(), total)
+    store(wholes, thread(), whole)
     sync()
     if thread() == 0:
-        total = load(count, 0)
+        total, whole = load(count, 0), load(count, 1)
         for k in range(_THREADS):
             total += load(sums, k)
+            whole += load(wholes, k)
         store(count, 0, total)
+        store(count, 1, whole)
 
 
 def correct_count(
     x: DeviceArray,  # (n, k) read: scores, k of 1 or more
     target: DeviceArray,  # (n,) integer classes, or (n, k) one-hot or other rows; read
-    count: DeviceArray,  # () int64, added to
+    ignore: int,  # rows of this class do not count
+    count: DeviceArray,  # (2,) int64, added to
 ) -> None:
-    """``count = count + number of rows n in which argmax(x[n]) is the target``, or argmax of its row.
+    """``count = count + (number of rows n in which argmax(x[n]) is the target, number of rows)``.
 
+    Where targets are rows, the argmax of a row is the target.
     The first of equals counts, and NaN as the largest, as in NumPy's argmax.  The host need not wait for it:
-    ``count / seen`` of many batches is the accuracy.
+    ``count[0] / count[1]`` of many batches is the accuracy.
     """
     n, k = x.shape
     if n == 0:
@@ -139,5 +146,5 @@ def correct_count(
     lanes = lanes_for(k)
     blocks = ceil_div(n, _REPEAT * (_THREADS // lanes))
     partial = empty((blocks,), np.int32)
-    _hits.of(LANES=lanes, CLASSES=target.ndim == 1)(blocks, x, target, partial, n, k)
+    _hits.of(LANES=lanes, CLASSES=target.ndim == 1)(blocks, x, target, partial, ignore, n, k)
     _add_hits(1, partial, count, blocks)

@@ -1,4 +1,4 @@
-"""Softmax over the last axis, cross-entropy with it, and the squared error: a group of threads per row.
+"""Softmax over the last axis, and cross-entropy with it: a group of threads per row.
 
 A group is a few lanes of a warp for few classes and a block for many; up to tens of thousands of classes a
 row is read once and stays in registers.  No exponential overflows: each row is shifted by its maximum.  Rows
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .each import apply
 from .intrinsics import (
     block_x,
     div,
@@ -22,6 +21,7 @@ from .intrinsics import (
     local_array,
     log,
     maximum,
+    pow_,
     real,
     shared_array,
     static_range,
@@ -30,15 +30,17 @@ from .intrinsics import (
 )
 from .launch import ceil_div, device, kernel
 from .memory import DeviceArray
-from .reduce import block_of, group_maximum, group_sum, lanes_for, row_sums
+from .pointwise import log1p
+from .reduce import block_of, group_maximum, group_sum, lanes_for
 
 __all__ = [
-    "mean_squared_error_backward",
-    "mean_squared_error_forward",
+    "focal_cross_entropy_backward",
+    "focal_cross_entropy_forward",
     "softmax_backward",
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softmax_forward",
+    "target_weights",
 ]
 
 if TYPE_CHECKING:  # constants that kernels are specialised by
@@ -46,6 +48,9 @@ if TYPE_CHECKING:  # constants that kernels are specialised by
     ITEMS = 1  # classes of a thread, which it keeps in registers; 0 where they are read again
     CLASSES = False  # targets are classes, else probabilities
     SMOOTH = False  # some of the target is spread over all classes
+    WEIGHTED = False  # there are weights of the classes
+    FOCAL = False  # what is right already costs less
+    DIVIDED = False  # there is a divisor
 
 _THREADS = 256
 _INFINITY = math.inf
@@ -141,8 +146,11 @@ def _softmax_slope(y, dy, dx, rows, classes):
             i += LANES
 
 
-@kernel("x target loss p keep:real share:real rows:i64 classes:i64", threads=block_of)
-def _cross_entropy(x, target, loss, p, keep, share, rows, classes):
+@kernel(
+    "x target weights loss p ignore:i64 keep:real share:real gamma:real rows:i64 classes:i64",
+    threads=block_of,
+)
+def _cross_entropy(x, target, weights, loss, p, ignore, keep, share, gamma, rows, classes):
     """What is not the softmax reads the row again: it is in a cache by then."""
     scratch, kept = shared_array(32, real), local_array(max(1, ITEMS), real)
     row = i64(block_x()) * max(1, _THREADS // LANES) + div(thread(), LANES)
@@ -151,37 +159,117 @@ def _cross_entropy(x, target, loss, p, keep, share, rows, classes):
     top, total = exponentials(x, base, j, end, kept, scratch)
     level = log(total)
     value = real(0)
-    if not CLASSES or SMOOTH:
+    if FOCAL:  # the probability of the other classes
+        wanted, i = i64(load(target, row)) if row < rows else i64(0), i64(j)
+        while i < end:
+            value += exp(load(x, base + i) - top) if i != wanted else real(0)
+            i += LANES
+        value = group_sum(value, scratch) / total
+    elif not CLASSES or SMOOTH:
         i = i64(j)
         while i < end:
             if CLASSES:
-                value += share * (top - load(x, base + i))
+                cost = share * (top - load(x, base + i))
+                if WEIGHTED:
+                    cost = (cost + share * level) * load(weights, i)
             else:
-                wanted = load(target, base + i)
-                value += (keep * wanted + share) * (level + (top - load(x, base + i)))
+                cost = (keep * load(target, base + i) + share) * (level + (top - load(x, base + i)))
+                if WEIGHTED:
+                    cost = cost * load(weights, i)
+            value += cost
             i += LANES
         value = group_sum(value, scratch)
     if j == 0 and row < rows:
         if CLASSES:
-            value += level - keep * (load(x, base + i64(load(target, row))) - top)
+            right = i64(load(target, row))
+            if right == ignore:
+                value = real(0)
+            else:
+                away = top - load(x, base + right)
+                if FOCAL:
+                    value = pow_(value, gamma) * (level + away)
+                    if WEIGHTED:
+                        value = value * load(weights, right)
+                elif WEIGHTED:
+                    value += keep * load(weights, right) * (level + away)
+                else:
+                    value += level + keep * away
         store(loss, row, value)
     write_probabilities(x, p, base, j, end, kept, top, total)
 
 
-@kernel("p target dx keep:real share:real factor:real rows:i64 classes:i64", threads=block_of)
-def _cross_entropy_slope(p, target, dx, keep, share, factor, rows, classes):
+@device
+def wanted_of(target, weights, base, i, right, keep, share):
+    """What is wanted of a probability, times the weight of its class."""
+    if CLASSES:
+        much = share + (keep if i == right else real(0))
+    else:
+        much = keep * load(target, base + i) + share
+    return much * load(weights, i) if WEIGHTED else much
+
+
+@device
+def focus(q, rest, gamma):
+    """The slope of ``(1 - q)^gamma (-log q)`` by ``-log q``; rest is the probability of other classes."""
+    ratio = real(1)
+    if rest > real(0) and q > real(0):
+        ratio = -(log1p(-rest) if q > real(0.5) else log(q)) / rest
+    return pow_(rest, gamma) * (real(1) + gamma * q * ratio)
+
+
+@kernel(
+    "p target weights divisor dx ignore:i64 keep:real share:real gamma:real factor:real rows:i64 classes:i64",
+    threads=block_of,
+)
+def _cross_entropy_slope(p, target, weights, divisor, dx, ignore, keep, share, gamma, factor, rows, classes):
+    scratch = shared_array(32, real)
     row = i64(block_x()) * max(1, _THREADS // LANES) + div(thread(), LANES)
-    i, base = i64(thread() & (LANES - 1)), row * classes
-    if row < rows:
-        wanted = i64(load(target, row)) if CLASSES else i64(0)
-        while i < classes:
-            difference = load(p, base + i) - share
-            if CLASSES:
-                difference -= keep if i == wanted else real(0)
-            else:
-                difference -= keep * load(target, base + i)
-            store(dx, base + i, factor * difference)
+    first, base, end = i64(thread() & (LANES - 1)), row * classes, classes if row < rows else i64(0)
+    right, scale, whole = i64(0), factor, real(1)
+    if CLASSES:
+        right = i64(load(target, row)) if row < rows else ignore
+    if DIVIDED:
+        by = real(load(divisor, 0))
+        scale = factor / by if by != real(0) else real(0)
+    if FOCAL:
+        rest, i = real(0), first
+        while i < end:
+            rest += load(p, base + i) if i != right else real(0)
             i += LANES
+        rest = group_sum(rest, scratch)
+        if right != ignore:
+            scale = scale * focus(load(p, base + right), rest, gamma)
+            if WEIGHTED:
+                scale = scale * load(weights, right)
+    elif WEIGHTED:
+        whole, i = real(0), first
+        while i < end:
+            whole += wanted_of(target, weights, base, i, right, keep, share)
+            i += LANES
+        whole = group_sum(whole, scratch)
+    i = first
+    while i < end:
+        if FOCAL:
+            difference = load(p, base + i) if i != right else -rest
+        else:
+            difference = whole * load(p, base + i)
+            difference -= wanted_of(target, weights, base, i, right, keep, share)
+        if CLASSES:
+            difference = real(0) if right == ignore else difference
+        store(dx, base + i, scale * difference)
+        i += LANES
+
+
+@kernel("share target weights ignore:i64 n:i64", threads=_THREADS)
+def _target_weights(share, target, weights, ignore, n):
+    i = i64(block_x()) * _THREADS + thread()
+    if i < n:
+        right, value = i64(load(target, i)), real(0)
+        if right != ignore:
+            value = real(1)
+            if WEIGHTED:
+                value = real(load(weights, right))
+        store(share, i, value)
 
 
 def _layout(x: DeviceArray, arrays: int) -> tuple[int, int]:
@@ -226,44 +314,105 @@ def softmax_backward(
 def softmax_cross_entropy_forward(
     x: DeviceArray,  # (n, k) read
     target: DeviceArray,  # (n,) int64 classes, or (n, k) probabilities of the element type of x; read
+    weights: DeviceArray | None,  # (k,) read, of the classes; None for ones
+    ignore: int,  # rows of this class cost nothing
     smoothing: float,
     loss: DeviceArray,  # (n,) written
     p: DeviceArray,  # (n, k) written
 ) -> None:
-    """``p = softmax(x)``, ``loss[n] = -sum over j of t[n, j] log p[n, j]``, ``t = (1-s) target + s / k``."""
-    (n, k), (lanes, items) = x.shape, _layout(x, 1)
-    variant = _cross_entropy.of(LANES=lanes, ITEMS=items, CLASSES=target.ndim == 1, SMOOTH=smoothing > 0.0)
-    variant(_grid(n, lanes), x, target, loss, p, 1.0 - smoothing, smoothing / k, n, k)
+    """``p = softmax(x)``, ``loss[n] = -sum over j of w[j] t[n, j] log p[n, j]``; 0 where target is ignore.
+
+    ``t = (1-s) target + s / k``.
+    """
+    numbers = ignore, 1.0 - smoothing, smoothing / x.shape[1], 0.0
+    _entropies(x, target, weights, loss, p, numbers, smooth=smoothing > 0.0)
 
 
 def softmax_cross_entropy_backward(
     p: DeviceArray,  # (n, k) read: what the forward pass wrote
     target: DeviceArray,  # (n,) or (n, k) read
+    weights: DeviceArray | None,  # (k,) read
+    ignore: int,
     smoothing: float,
+    divisor: DeviceArray | None,  # () read; None for 1
     scale: float,
     dx: DeviceArray,  # (n, k) written
 ) -> None:
-    """``dx = scale (p - t)``: the gradient of ``scale sum(loss)`` for targets that sum to 1."""
-    (n, k), lanes = p.shape, lanes_for(p.shape[1])
-    variant = _cross_entropy_slope.of(LANES=lanes, CLASSES=target.ndim == 1)
-    variant(_grid(n, lanes), p, target, dx, 1.0 - smoothing, smoothing / k, scale, n, k)
+    """``dx = scale / divisor (p sum over j of (w t)[j] - w t)``, for targets that sum to 1.
+
+    The gradient of ``scale / divisor sum(loss)``; 0 where the divisor is 0.
+    """
+    numbers = ignore, 1.0 - smoothing, smoothing / p.shape[1], 0.0, scale
+    _slopes(p, target, weights, divisor, dx, numbers)
 
 
-def mean_squared_error_forward(
-    x: DeviceArray,  # (n, ...) read
-    target: DeviceArray,  # (n, ...) read
+def focal_cross_entropy_forward(
+    x: DeviceArray,  # (n, k) read
+    target: DeviceArray,  # (n,) int64 classes, read
+    weights: DeviceArray | None,  # (k,) read
+    ignore: int,
+    gamma: float,
     loss: DeviceArray,  # (n,) written
+    p: DeviceArray,  # (n, k) written
 ) -> None:
-    """``loss[n] = mean of (x[n, ...] - target[n, ...])^2``."""
-    n = x.shape[0]
-    row_sums("squares", x, target, n, loss, n / max(1, x.size))
+    """``p = softmax(x)``, ``loss[n] = -w[c] (1 - p[n, c])^gamma log p[n, c]`` of the target's class c."""
+    _entropies(x, target, weights, loss, p, (ignore, 1.0, 0.0, gamma), focal=True)
 
 
-def mean_squared_error_backward(
-    x: DeviceArray,  # (n, ...) read
-    target: DeviceArray,  # (n, ...) read
+def focal_cross_entropy_backward(
+    p: DeviceArray,  # (n, k) read: what the forward pass wrote
+    target: DeviceArray,  # (n,) read
+    weights: DeviceArray | None,  # (k,) read
+    ignore: int,
+    gamma: float,
+    divisor: DeviceArray | None,  # () read; None for 1
     scale: float,
-    dx: DeviceArray,  # (n, ...) written
+    dx: DeviceArray,  # (n, k) written
 ) -> None:
-    """``dx[n, ...] = 2 scale (x - target) / m``, m values per item: the gradient of ``scale sum(loss)``."""
-    apply("difference", x, target, dx, 2.0 * scale * x.shape[0] / max(1, x.size))
+    """``dx = scale / divisor w[c] f (p - [j = c])``, the gradient of ``scale / divisor sum(loss)``.
+
+    ``f = (1 - q)^gamma - gamma (1 - q)^(gamma - 1) q log q`` with ``q = p[n, c]``.
+    """
+    _slopes(p, target, weights, divisor, dx, (ignore, 1.0, 0.0, gamma, scale), focal=True)
+
+
+def target_weights(
+    target: DeviceArray,  # (n,) int64 classes, read
+    weights: DeviceArray | None,  # (k,) read
+    ignore: int,
+    share: DeviceArray,  # (n,) written
+) -> None:
+    """``share[n] = w[target[n]]``, 0 where target is ignore: what a weighted mean divides by the sum of."""
+    variant = _target_weights.of(WEIGHTED=weights is not None)
+    variant(ceil_div(share.size, _THREADS), share, target, weights, ignore, share.size)
+
+
+def _entropies(
+    x: DeviceArray,
+    target: DeviceArray,
+    weights: DeviceArray | None,
+    loss: DeviceArray,
+    p: DeviceArray,
+    numbers: tuple[int, float, float, float],
+    smooth: bool = False,
+    focal: bool = False,
+) -> None:
+    (n, k), (lanes, items) = x.shape, _layout(x, 1)
+    kinds = {"CLASSES": target.ndim == 1, "SMOOTH": smooth, "WEIGHTED": weights is not None, "FOCAL": focal}
+    variant = _cross_entropy.of(LANES=lanes, ITEMS=items, **kinds)
+    variant(_grid(n, lanes), x, target, weights, loss, p, *numbers, n, k)
+
+
+def _slopes(
+    p: DeviceArray,
+    target: DeviceArray,
+    weights: DeviceArray | None,
+    divisor: DeviceArray | None,
+    dx: DeviceArray,
+    numbers: tuple[int, float, float, float, float],
+    focal: bool = False,
+) -> None:
+    (n, k), lanes = p.shape, lanes_for(p.shape[1])
+    kinds = {"CLASSES": target.ndim == 1, "WEIGHTED": weights is not None, "FOCAL": focal}
+    variant = _cross_entropy_slope.of(LANES=lanes, DIVIDED=divisor is not None, **kinds)
+    variant(_grid(n, lanes), p, target, weights, divisor, dx, *numbers, n, k)

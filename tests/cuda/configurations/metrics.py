@@ -9,7 +9,7 @@ TYPES = ["float32", "float64", "float16", "bfloat16"]
 
 def _hits(dtype, lanes, classes):
     variant = metrics._hits.of(LANES=lanes, CLASSES=classes)
-    return Configuration(variant, (dtype, "int64" if classes else dtype, "int32"), 64)
+    return Configuration(variant, (dtype, "int64" if classes else dtype, "int32"), 96)
 
 
 CONFIGURATIONS = {
@@ -19,5 +19,5 @@ CONFIGURATIONS = {
         for lanes in (1, 16, 32, 256)
         for classes in (True, False)
     },
-    "add": Configuration(metrics._add_hits.of(), ("int32", "int64"), 64),
+    "add": Configuration(metrics._add_hits.of(), ("int32", "int64"), 96),
 }

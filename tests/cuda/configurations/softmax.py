@@ -1,4 +1,4 @@
-"""Softmax, cross-entropy and squared error: each layout for float32, the largest for others."""
+"""Softmax, cross-entropy and sums of rows: each layout for float32, the largest for others."""
 
 from numbacnn.kernels.cuda import reduce, softmax
 
@@ -31,15 +31,23 @@ def _slope(dtype, lanes, items):
     return Configuration(softmax._softmax_slope.of(LANES=lanes, ITEMS=items), (dtype,) * 3)
 
 
-def _cross_entropy(dtype, lanes, items, classes, smooth):
-    variant = softmax._cross_entropy.of(LANES=lanes, ITEMS=items, CLASSES=classes, SMOOTH=smooth)
+def _cross_entropy(dtype, lanes, items, classes, smooth, weighted=False, focal=False):
+    kinds = {"CLASSES": classes, "SMOOTH": smooth, "WEIGHTED": weighted, "FOCAL": focal}
+    variant = softmax._cross_entropy.of(LANES=lanes, ITEMS=items, **kinds)
     loss = dtype if dtype == "float64" else "float32"
-    return Configuration(variant, (dtype, "int64" if classes else dtype, loss, dtype))
+    return Configuration(variant, (dtype, "int64" if classes else dtype, loss, loss, dtype))
 
 
-def _cross_entropy_slope(dtype, lanes, classes):
-    variant = softmax._cross_entropy_slope.of(LANES=lanes, CLASSES=classes)
-    return Configuration(variant, (dtype, "int64" if classes else dtype, dtype))
+def _cross_entropy_slope(dtype, lanes, classes, weighted=False, focal=False):
+    kinds = {"CLASSES": classes, "WEIGHTED": weighted, "FOCAL": focal, "DIVIDED": weighted}
+    variant = softmax._cross_entropy_slope.of(LANES=lanes, **kinds)
+    loss = dtype if dtype == "float64" else "float32"
+    return Configuration(variant, (dtype, "int64" if classes else dtype, loss, loss, dtype))
+
+
+def _target_weights(dtype, weighted):
+    variant = softmax._target_weights.of(WEIGHTED=weighted)
+    return Configuration(variant, (dtype, "int64", dtype), 64)
 
 
 def _sums(dtype, term, lanes, vectors):
@@ -63,6 +71,33 @@ CONFIGURATIONS = {
         for t in TYPES
         for lanes in (16, 256)
         for classes in (True, False)
+    },
+    **{
+        f"weighted-{t}-{a}x{b}-{classes}": _cross_entropy(t, a, b, classes, classes, weighted=True)
+        for t in TYPES
+        for a, b in ((32, 32), (1024, 0))
+        for classes in (True, False)
+    },
+    **{
+        f"weighted-slope-{t}-{lanes}-{classes}": _cross_entropy_slope(t, lanes, classes, weighted=True)
+        for t in TYPES
+        for lanes in (16, 256)
+        for classes in (True, False)
+    },
+    **{
+        f"focal-{t}-{weighted}": _cross_entropy(t, 32, 32, True, False, weighted, focal=True)
+        for t in TYPES
+        for weighted in (True, False)
+    },
+    **{
+        f"focal-slope-{t}-{weighted}": _cross_entropy_slope(t, 32, True, weighted, focal=True)
+        for t in TYPES
+        for weighted in (True, False)
+    },
+    **{
+        f"target-weights-{t}-{weighted}": _target_weights(t, weighted)
+        for t in ("float32", "float64")
+        for weighted in (True, False)
     },
     **{
         f"{term}-{t}-{lanes}-{vectors}": _sums(t, term, lanes, vectors)
