@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ SHAPES: tuple[Shape, ...] = (
     (16, 6, 6, 576),
     (16, 3, 3, 1280),
 )
+#: Of ResNet-50 again, of ConvNeXt-T at batch 4, of networks for style transfer, and of AlexNet at batch 16.
+GROUPED = SHAPES[2:9:2]
+LAYERED: tuple[Shape, ...] = ((4, 56, 56, 96), (4, 28, 28, 192), (4, 14, 14, 384), (4, 7, 7, 768))
+STYLED: tuple[Shape, ...] = ((4, 128, 128, 64), (4, 64, 64, 128))
+ALEXNET: tuple[Shape, ...] = ((16, 27, 27, 96), (16, 13, 13, 256))
 TOLERANCE = 1e-4  # of the largest result
 MARGIN = 1e-4  # that what is activated keeps from 0, where rounding would choose the side
 EPSILON = 1e-5
@@ -127,10 +133,76 @@ def _batch_norms(name: str, activation: str | None) -> Norm:
     return Norm(name, *parts, functools.partial(_batch_norm_truth, activation=activation), 6, 2)
 
 
+def _groups(kind: str, c: int) -> int:
+    """Of a group norm 32, or as many below as divide the channels; of an instance norm all."""
+    return math.gcd(32, c) if kind == "group_norm" else c
+
+
+def _example_norm(problem: Problem, kind: str) -> Step:
+    """Group, instance, layer or response norm."""
+    x, dy, gamma, beta = (Tensor(a) for a in vars(problem).values())
+
+    def step() -> Results:
+        if kind == "response_norm":
+            y = functional.local_response_norm_forward(x)
+            return [y.numpy(), functional.local_response_norm_backward(dy, x).numpy()]
+        if kind == "layer_norm":
+            y, statistics = functional.layer_norm_forward(x, gamma, beta, epsilon=EPSILON)
+            gradients = functional.layer_norm_backward(dy, x, statistics, gamma)
+        else:
+            groups = _groups(kind, x.shape[-1])
+            y, statistics = functional.group_norm_forward(x, groups, gamma, beta, epsilon=EPSILON)
+            gradients = functional.group_norm_backward(dy, x, statistics, gamma)
+        return [t.numpy() for t in (y, *gradients)]
+
+    return step
+
+
+def _example_norm_torch(torch: Any, problem: Problem, kind: str) -> Any:
+    rank, c = problem.x.ndim - 2, problem.x.shape[-1]
+    if kind == "response_norm":
+        return torch.nn.LocalResponseNorm(5)
+    if kind == "group_norm":
+        return torch.nn.GroupNorm(_groups(kind, c), c, eps=EPSILON)
+    if kind == "instance_norm":
+        return getattr(torch.nn, f"InstanceNorm{rank}d")(c, eps=EPSILON, affine=True)
+
+    class Last(torch.nn.LayerNorm):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+    return Last(c, eps=EPSILON)
+
+
+def _example_norm_truth(problem: Problem, kind: str) -> Results:
+    x, dy, c = problem.x.astype(np.float64), problem.dy, problem.x.shape[-1]
+    y, dx, dgamma, dbeta = np.empty(x.shape), np.empty(x.shape), np.empty(c), np.empty(c)
+    if kind == "response_norm":
+        reference.local_response_norm_forward(x, 5, 1e-4, 0.75, 1.0, y)
+        reference.local_response_norm_backward(x, dy, 5, 1e-4, 0.75, 1.0, dx)
+        return [y, dx]
+    layer = kind == "layer_norm"
+    statistics = np.empty((*x.shape[:-1], 2) if layer else (len(x), _groups(kind, c), 2))
+    forward = reference.layer_norm_forward if layer else reference.group_norm_forward
+    backward = reference.layer_norm_backward if layer else reference.group_norm_backward
+    forward(x, problem.gamma, problem.beta, EPSILON, y, statistics)
+    backward(x, statistics, problem.gamma, dy, dx, dgamma, dbeta)
+    return [y, dx, dgamma, dbeta]
+
+
+def _example_norms(kind: str, reads: int) -> Norm:
+    sides = (functools.partial(f, kind=kind) for f in (_example_norm, _example_norm_torch))
+    return Norm(kind, *sides, functools.partial(_example_norm_truth, kind=kind), reads, 2)
+
+
 #: Each with the shapes that it is measured on.
 NORMS: tuple[tuple[Norm, tuple[Shape, ...]], ...] = (
     (_batch_norms("batch_norm+relu", "relu"), SHAPES),
     (_batch_norms("batch_norm", None), SHAPES[2:9:2]),
+    (_example_norms("group_norm", 6), GROUPED),
+    (_example_norms("instance_norm", 6), STYLED),
+    (_example_norms("layer_norm", 3), LAYERED),
+    (_example_norms("response_norm", 3), ALEXNET),
 )
 
 
@@ -146,10 +218,10 @@ def torch_steps(norm: Norm, problem: Problem) -> dict[str, Step]:
 
 def _torch_step(torch: Any, norm: Norm, problem: Problem, memory_format: Any) -> Step:
     module = norm.torch(torch, problem)
-    scale, shift = list(module.parameters())
+    learned = list(module.parameters())  # scale and shift, or nothing
     with torch.no_grad():
-        scale.copy_(torch.from_numpy(problem.gamma))
-        shift.copy_(torch.from_numpy(problem.beta))
+        for parameter, value in zip(learned, (problem.gamma, problem.beta), strict=False):
+            parameter.copy_(torch.from_numpy(value))
     x, dy = (
         torch.from_numpy(np.ascontiguousarray(np.moveaxis(a, -1, 1))).contiguous(memory_format=memory_format)
         for a in (problem.x, problem.dy)
@@ -157,11 +229,12 @@ def _torch_step(torch: Any, norm: Norm, problem: Problem, memory_format: Any) ->
     x.requires_grad_()
 
     def step() -> Results:
-        x.grad = scale.grad = shift.grad = None
+        for tensor in (x, *learned):
+            tensor.grad = None
         y = module(x)
         y.backward(dy)
         images = [np.moveaxis(t.detach().numpy(), 1, -1) for t in (y, x.grad)]
-        return [*images, scale.grad.numpy(), shift.grad.numpy()]
+        return [*images, *(parameter.grad.numpy() for parameter in learned)]
 
     return step
 

@@ -12,6 +12,10 @@ def _exact(dtype):
     return dtype if dtype == "float64" else "float32"
 
 
+def _registers(dtype):
+    return 128 if dtype == "float64" else 64
+
+
 def _rows(dtype, lanes, items, scale):
     variant = layer_norm._normalise.of(LANES=lanes, ITEMS=items, SCALE=scale, SHIFT=scale)
     gamma = dtype if scale else "float32"
@@ -33,7 +37,11 @@ def _apply(dtype, slope, wide, alike):
 def _respond(dtype, step, power):
     variant = response_norm._respond.of(STEP=step, POWER=power)
     given = {"forward": ("float32", "float32", dtype), "shares": (dtype, "float32", _exact(dtype))}
-    return Configuration(variant, (dtype, *given.get(step, (dtype, _exact(dtype), dtype))), registers=64)
+    return Configuration(
+        variant,
+        (dtype, *given.get(step, (dtype, _exact(dtype), dtype))),
+        registers=_registers(dtype),
+    )
 
 
 def _kept(dtype, lanes, items, arrays):
@@ -57,20 +65,20 @@ CONFIGURATIONS = {
         f"column-slopes-{t}-{by_row}": Configuration(
             column_slopes._column_slopes.of(BY_ROW=by_row),
             (t, _exact(t), t, _exact(t), _exact(t)),
-            registers=64,
+            registers=_registers(t),
         )
         for t in TYPES
         for by_row in (False, True)
     },
     **{
         f"column-moments-{t}": Configuration(
-            group_norm._column_moments.of(), (t, _exact(t), _exact(t)), registers=64
+            group_norm._column_moments.of(), (t, _exact(t), _exact(t)), registers=_registers(t)
         )
         for t in TYPES
     },
     **{
         f"join-moments-{t}-{lanes}": Configuration(
-            group_norm._join_moments.of(LANES=lanes), (t, *[_exact(t)] * 4), registers=64
+            group_norm._join_moments.of(LANES=lanes), (t, *[_exact(t)] * 4), registers=_registers(t)
         )
         for t in TYPES
         for lanes in (32, 256)
@@ -79,7 +87,7 @@ CONFIGURATIONS = {
         f"join-slopes-{t}-{lanes}-{scale}": Configuration(
             group_norm._join_slopes.of(LANES=lanes, SCALE=scale),
             (_exact(t), _exact(t), t if scale else "float32", _exact(t)),
-            registers=64,
+            registers=_registers(t),
         )
         for t in TYPES
         for lanes, scale in ((32, True), (256, False))
