@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from numbacnn.memory import buffer_pool
+
 STEPS = 3  # the second takes what the first has left: momentum, kept workspace
 
 
@@ -31,6 +33,7 @@ def resident(field: str = "VmRSS") -> int:
 def settle() -> int:
     """Give freed memory back to the system, set back the high-water mark; what is resident then."""
     gc.collect()
+    buffer_pool.clear()  # of the model that the peer's twin was made from
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc's
         trim(0)
     Path("/proc/self/clear_refs").write_text("5")

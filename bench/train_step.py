@@ -164,10 +164,10 @@ class Ours:
 
     def step(self) -> float:
         model = self.model
+        model.zero_grad()
         prediction, saved = model.forward(self.x, training=True)
         rows = prediction.reshape((-1, prediction.shape[-1]))  # a view: of label maps the mean over pixels
         value, gradient = self.loss.value_and_gradient(rows, self.target.reshape(-1))
-        model.zero_grad()
         model.backward(gradient.reshape(prediction.shape), saved)
         self.optimizer.step(model.parameters)
         return value

@@ -278,6 +278,8 @@ class _Translator:
         return self.own_modules.Sum(own)
 
     def _multiply(self, layer: Any, own: bool) -> Any:
+        if not all(shape == layer.output_shape for shape in layer.input_shape):
+            raise KeyError(f"{layer.path}: factors that are repeated")
         return self.own_modules.Product()
 
     def _axis(self, at: int, shape: tuple[int, ...]) -> int:

@@ -11,6 +11,7 @@ KERNELS = Path(__file__).parent.parent / "numbacnn" / "kernels"
 TWINS = [
     "activation",
     "batch_norm",
+    "channel_pool",
     "conv",
     "copy",
     "dense",
@@ -22,6 +23,7 @@ TWINS = [
     "layer_norm",
     "log_softmax",
     "lp_pool",
+    "modulate",
     "pad",
     "pointwise",
     "pool",
@@ -34,10 +36,12 @@ TWINS = [
     "unpool",
     "update",
     "weighted_pool",
+    "weighted_sum",
 ]
 CUDA_TWINS = [
     "activation",
     "batch_norm",
+    "channel_pool",
     "dice",
     "embedding",
     "group_dropout",
@@ -45,6 +49,7 @@ CUDA_TWINS = [
     "layer_norm",
     "log_softmax",
     "lp_pool",
+    "modulate",
     "pad",
     "pointwise",
     "pool",
@@ -56,6 +61,7 @@ CUDA_TWINS = [
     "softmax",
     "unpool",
     "weighted_pool",
+    "weighted_sum",
 ]
 
 

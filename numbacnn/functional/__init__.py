@@ -38,6 +38,7 @@ from numbacnn.functional.arrange import (
     split,
 )
 from numbacnn.functional.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
+from numbacnn.functional.channel_pool import channel_pool_backward, channel_pool_forward
 from numbacnn.functional.conv import conv_backward_data, conv_backward_weights, conv_forward
 from numbacnn.functional.conv_transpose import (
     conv_transpose_backward_data,
@@ -76,6 +77,7 @@ from numbacnn.functional.group_norm import group_norm_backward, group_norm_forwa
 from numbacnn.functional.layer_norm import layer_norm_backward, layer_norm_forward
 from numbacnn.functional.log_softmax import log_softmax_backward, log_softmax_forward
 from numbacnn.functional.lp_pool import lp_pool_backward, lp_pool_forward
+from numbacnn.functional.modulate import modulate_backward_scale, modulate_forward
 from numbacnn.functional.pad import pad_backward, pad_forward
 from numbacnn.functional.pointwise import (
     binary_cross_entropy_backward,
@@ -123,6 +125,11 @@ from numbacnn.functional.softmax import (
 )
 from numbacnn.functional.unpool import max_unpool_backward, max_unpool_forward
 from numbacnn.functional.weighted_pool import gaussian_pool_backward, gaussian_pool_forward
+from numbacnn.functional.weighted_sum import (
+    weighted_sum_backward,
+    weighted_sum_backward_weights,
+    weighted_sum_forward,
+)
 
 __all__ = [
     "adaptive_avg_pool_backward",
@@ -138,6 +145,8 @@ __all__ = [
     "bias_backward",
     "binary_cross_entropy_backward",
     "binary_cross_entropy_forward",
+    "channel_pool_backward",
+    "channel_pool_forward",
     "clip_backward",
     "clip_forward",
     "concat",
@@ -206,6 +215,8 @@ __all__ = [
     "mean_squared_error_forward",
     "mish_backward",
     "mish_forward",
+    "modulate_backward_scale",
+    "modulate_forward",
     "multiply",
     "pad_backward",
     "pad_forward",
@@ -241,4 +252,7 @@ __all__ = [
     "target_weights",
     "triplet_backward",
     "triplet_forward",
+    "weighted_sum_backward",
+    "weighted_sum_backward_weights",
+    "weighted_sum_forward",
 ]

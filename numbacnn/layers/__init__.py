@@ -12,6 +12,7 @@ from numbacnn.layers.activation import (
     Softmax,
     Tanh,
 )
+from numbacnn.layers.attention import SpatialAttention, SqueezeExcite
 from numbacnn.layers.base import Layer
 from numbacnn.layers.batch_norm import BatchNorm
 from numbacnn.layers.branches import Parallel, Residual
@@ -45,7 +46,7 @@ from numbacnn.layers.global_pool import (
 )
 from numbacnn.layers.graph import Graph
 from numbacnn.layers.group_norm import GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
-from numbacnn.layers.merge import Add, Concat, Multiply, Split
+from numbacnn.layers.merge import Add, Concat, Multiply, Split, WeightedSum
 from numbacnn.layers.pool import (
     AvgPool1D,
     AvgPool2D,
@@ -144,10 +145,13 @@ __all__ = [
     "Slice",
     "Softmax",
     "Softplus",
+    "SpatialAttention",
     "SpatialDropout",
     "Split",
+    "SqueezeExcite",
     "Tanh",
     "Upsample1D",
     "Upsample2D",
     "Upsample3D",
+    "WeightedSum",
 ]

@@ -1,4 +1,7 @@
-"""Normalisation by statistics of single examples: layers, groups of channels, channels, and neighbours."""
+"""Normalisation by statistics of single examples: layers, groups of channels, channels, and neighbours.
+
+Receptive fields leave out what a pixel sees of others through the statistics alone.
+"""
 
 from __future__ import annotations
 

@@ -1,17 +1,20 @@
-"""Layers of several inputs or outputs: sums, products, joining and splitting. They hold no parameters."""
+"""Layers of several inputs or outputs: sums, products, joining and splitting."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from numbacnn import functional
+from numbacnn import functional, initializers
 from numbacnn.errors import ArgumentError, ShapeError, message
+from numbacnn.initializers import Initializer
 from numbacnn.layers.base import Layer, Shape, Training, frozen, positive, several
+from numbacnn.parameter import Parameter
 from numbacnn.receptive import ReceptiveField, Seen
 from numbacnn.tensor import Tensor, as_tensor
 
@@ -81,23 +84,141 @@ class Add(_Elementwise):
         return [as_tensor(dy, name=self.path)] * saved if input_gradient else None
 
 
-class Multiply(_Elementwise):
-    """``y = x_1 x_2 ..``, element by element; ``dx_i = dy prod(x_j for j != i)``."""
+class Multiply(Merge):
+    """``y = x_1 x_2 ..``, element by element; ``dx_i = dy prod(x_j for j != i)``, summed where repeated.
+
+    At least one input has the output's shape. Others may have axes of one element, along which they are
+    repeated, if those are side by side: ``(1, 1, channels)`` multiplies channels, ``(height, width, 1)``
+    pixels. Axes that an input lacks at its front count as such, so ``(channels,)`` will do too.
+    """
+
+    def build(
+        self, input_shape: Shape, rng: np.random.Generator | None, dtype: DTypeLike = np.float32
+    ) -> Shape:
+        """Take two or more inputs of one shape, but for axes of one element."""
+        shapes = self._begin(input_shape)
+        rank = max(map(len, shapes))
+        wide = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+        output = tuple(max(sizes) for sizes in zip(*wide, strict=True))
+        for shape, each in zip(shapes, wide, strict=True):
+            ones = [axis for axis, (size, out) in enumerate(zip(each, output, strict=True)) if size != out]
+            between = each[ones[0] : ones[-1] + 1] if ones else ()
+            if output not in wide or any(size != 1 for size in between):
+                expected = f"inputs of shape {output}, or of ones in axes side by side"
+                remedy = "project, crop or pad one of them"
+                raise ShapeError(message(self.path, expected, str(shape), remedy))
+        self._wide, self._whole = wide, [each == output for each in wide]
+        self.input_shape, self.output_shape = shapes, output
+        return output
 
     def forward(self, x: Sequence[ArrayLike], training: Training = False) -> tuple[Tensor, Any]:
-        """The product, from the first on."""
+        """The product, those of the output's shape first."""
         inputs = self._inputs(x)
-        return self._product(inputs), (inputs if training else None)
+        inputs = [each.reshape((each.shape[0], *wide)) for each, wide in zip(inputs, self._wide, strict=True)]
+        return self._product(inputs, self._whole), (inputs if training else None)
 
     def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> list[Tensor] | None:
         """Dy times the other inputs."""
         if not input_gradient:
             return None
         dy = as_tensor(dy, name=self.path)
-        return [self._product([dy, *saved[:i], *saved[i + 1 :]]) for i in range(len(saved))]
+        return [self._gradient(k, dy, saved).reshape((len(dy), *shape)) for k, shape in self._numbered()]
 
-    def _product(self, factors: Sequence[Tensor]) -> Tensor:
-        return reduce(lambda a, b: functional.multiply(a, b, name=self.path), factors)
+    def _numbered(self) -> list[tuple[int, Shape]]:
+        return list(enumerate(self._require_built()))
+
+    def _gradient(self, k: int, dy: Tensor, inputs: Sequence[Tensor]) -> Tensor:
+        others, whole = [*inputs[:k], *inputs[k + 1 :]], [*self._whole[:k], *self._whole[k + 1 :]]
+        if self._whole[k]:
+            return self._product([dy, *others], [True, *whole])
+        product = self._product(others, whole)
+        return functional.modulate_backward_scale(product, dy, inputs[k].shape, name=self.path)
+
+    def _product(self, factors: Sequence[Tensor], whole: Sequence[bool]) -> Tensor:
+        """The product of those of the output's shape, times those that are repeated."""
+        full = [each for each, is_whole in zip(factors, whole, strict=True) if is_whole]
+        y = reduce(lambda a, b: functional.multiply(a, b, name=self.path), full)
+        for each, is_whole in zip(factors, whole, strict=True):
+            y = y if is_whole else functional.modulate_forward(y, each, name=self.path)
+        return y
+
+
+class WeightedSum(_Elementwise):
+    """``y = n_1 x_1 + n_2 x_2 + ..`` with learned weights; ``dx_k = n_k dy``, ``dn_k = sum(x_k dy)``.
+
+    ``n = w``, or normalised, ``n_k = relu(w_k) / (epsilon + relu(w_1) + relu(w_2) + ..)``, which lie between
+    0 and 1. A weight that has become negative then adds nothing and is not learned any more.
+
+    Args:
+        normalise: whether the weights are normalised: "fast normalised fusion".
+        epsilon: of the formula, above 0.
+        weights_initializer: a name, an Initializer or its config.
+        name: the layer's name.
+
+    Attributes:
+        factors: parameter ``weights``, from `build` on, ``(inputs,)``.
+
+    Source:
+        Tan, Pang and Le, "EfficientDet: Scalable and Efficient Object Detection", CVPR 2020, section 3.3.
+
+    """
+
+    factors: Parameter
+
+    def __init__(
+        self,
+        *,
+        normalise: bool = False,
+        epsilon: float = 1e-4,
+        weights_initializer: str | Mapping[str, Any] | Initializer = "ones",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.normalise = bool(normalise)
+        if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < math.inf:
+            expected = "epsilon as a finite number above 0"
+            raise ArgumentError(message(self.name, expected, repr(epsilon), "pass such as epsilon=1e-4"))
+        self.epsilon = float(epsilon)
+        self.weights_initializer = initializers.get(weights_initializer, self.name)
+
+    def build(
+        self, input_shape: Shape, rng: np.random.Generator | None, dtype: DTypeLike = np.float32
+    ) -> Shape:
+        """Make a weight for each input; all have one shape."""
+        shape = super().build(input_shape, rng, dtype)
+        count = len(self.input_shape or ())
+        self.factors = self._parameter("weights", (count,), self.weights_initializer, rng, dtype)
+        return shape
+
+    def forward(self, x: Sequence[ArrayLike], training: Training = False) -> tuple[Tensor, Any]:
+        """The weighted sum, in one pass."""
+        inputs = self._inputs(x)
+        y = functional.weighted_sum_forward(inputs, self.factors.operand, **self._options())
+        return y, (inputs if training else None)
+
+    def backward(self, dy: ArrayLike, saved: Any, input_gradient: bool = True) -> list[Tensor] | None:
+        """``dn_k = sum(x_k dy)`` and, where asked for, ``dx_k = n_k dy``."""
+        weights, options = self.factors, self._options()
+        if weights.trainable:
+            dw = functional.weighted_sum_backward_weights(saved, dy, weights.operand, **options)
+            weights.accumulate(dw)
+        return functional.weighted_sum_backward(dy, weights.operand, **options) if input_gradient else None
+
+    def _options(self) -> dict[str, Any]:
+        return {"epsilon": self.epsilon if self.normalise else None, "name": self.path}
+
+    def macs(self) -> int:
+        """A multiply-add for each element of each input, of one example."""
+        return sum(math.prod(shape) for shape in self._require_built())
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "normalise": self.normalise,
+            "epsilon": self.epsilon,
+            "weights_initializer": self.weights_initializer.config(),
+            "name": self.name,
+        }
 
 
 class Concat(Merge):

@@ -105,6 +105,11 @@ CASES = [
     ("embedding_backward", (floats(3, 4, 5), WORDS), (6,), {}),
     ("group_dropout_forward", (floats(*IMAGE), MASK[:, 0, 0], 2.0), (), {}),
     ("group_dropout_backward", (floats(*IMAGE), MASK[:, 0, 0, 0], 2.0), (), {}),
+    ("channel_pool_forward", (floats(*IMAGE),), (), {}),
+    ("modulate_forward", (floats(*IMAGE), floats(2, 1, 1, 3), floats(2, 1, 1, 3)), (), {}),
+    ("modulate_forward", (floats(*IMAGE), floats(2, 5, 6, 1)), (), {}),
+    ("modulate_backward_scale", (floats(*IMAGE), floats(*IMAGE)), ((2, 1, 1, 3),), {}),
+    ("weighted_sum_backward", (floats(*IMAGE), floats(2)), (), {"epsilon": 0.1}),
     ("permute_forward", (floats(*IMAGE),), ((0, 3, 1, 2),), {}),
     ("permute_backward", (floats(*IMAGE),), ((0, 2, 3, 1),), {}),
     ("slice_forward", (floats(*IMAGE),), ((0, 1, 0, 1), (2, 2, 3, 2), (1, 3, 2, 1)), {}),
@@ -228,6 +233,22 @@ def test_concat_gives_what_it_gives_on_the_cpu():
     np.testing.assert_array_equal(whole.numpy(), np.concatenate(parts, axis=1))
 
 
+def test_pooling_of_channels_and_weighted_sums_give_what_they_give_on_the_cpu():
+    x, y, dy = floats(*IMAGE), floats(*IMAGE), floats(2, 5, 6, 2)
+    pooled = functional.channel_pool_forward(x).numpy()
+    check("channel_pool_backward", (dy, x, pooled, y), (), {})
+    weights = floats(2)
+    for device in ("cpu", "cuda"):
+        both, factors = on(device, (x, y)), as_tensor(weights, device=device)
+        total = functional.weighted_sum_forward(both, factors, epsilon=0.1)
+        slopes = functional.weighted_sum_backward_weights(both, both[0], factors, epsilon=0.1)
+        assert total.device == slopes.device == device
+        if device == "cpu":
+            expected = total.numpy(), slopes.numpy()
+    np.testing.assert_allclose(total.numpy(), expected[0], rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(slopes.numpy(), expected[1], rtol=2e-5, atol=2e-5)
+
+
 def test_unpooling_gives_what_it_gives_on_the_cpu():
     x = floats(*IMAGE)
     y, places = (t.numpy() for t in functional.max_pool_forward(x, 2, return_indices=True))
@@ -236,7 +257,8 @@ def test_unpooling_gives_what_it_gives_on_the_cpu():
 
 
 def test_every_operation_is_listed():
-    unpooling = {"max_unpool_forward", "max_unpool_backward", "concat"}
+    unpooling = {"max_unpool_forward", "max_unpool_backward", "concat", "channel_pool_backward"}
+    unpooling |= {"weighted_sum_forward", "weighted_sum_backward_weights"}
     pooling = {f"{stem}_{way}" for stem in POOLING for way in ("forward", "backward")}
     assert {case[0] for case in CASES} | pooling | unpooling == set(functional.__all__)
 

@@ -57,10 +57,13 @@ from numbacnn.layers import (
     SiLU,
     Slice,
     Softplus,
+    SpatialAttention,
     SpatialDropout,
     Split,
+    SqueezeExcite,
     Tanh,
     Upsample2D,
+    WeightedSum,
 )
 from numbacnn.tensor import as_tensor
 
@@ -88,6 +91,8 @@ LAYERS = [
     (Sequential([ELU(0.5), SELU(), GELU(), Mish(), Hardswish()]), IMAGE),
     (Sequential([GELU(approximate=True), Softplus(2.0), PReLU(), Hardsigmoid(), LogSoftmax()]), IMAGE),
     (PReLU(shared=True), IMAGE),
+    (Sequential([SqueezeExcite(2, gate="tanh"), SpatialAttention(3)]), IMAGE),
+    (Sequential([Split(2), WeightedSum(normalise=True)]), IMAGE),
     (Reshape((-1, 2)), IMAGE),
     (Permute((3, 1, 2)), IMAGE),
     (Pad((1, 2), mode="circular"), IMAGE),
@@ -190,3 +195,17 @@ def test_groups_are_dropped_there_by_the_generator_alone(kind):
     wide = mask[:, None, :] if kind is SpatialDropout else mask[:, None, None]
     np.testing.assert_array_equal(y.numpy(), np.broadcast_to(2.0 * wide, x.shape))
     np.testing.assert_array_equal(layer.backward(x, saved).numpy(), y.numpy())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_attention_computes_in_sixteen_bits(dtype):
+    model = Sequential([SqueezeExcite(2), SpatialAttention(3), Split(2), WeightedSum()])
+    model.build(IMAGE[1:], np.random.default_rng(0))
+    x = np.random.default_rng(1).standard_normal(IMAGE, np.float32)
+    expected = model(x).numpy()
+    y, saved = model.to("cuda", dtype).forward(as_tensor(x, device="cuda"), training=True)
+    assert y.dtype.name == dtype
+    model.backward(y, saved)
+    assert all(p.grad is not None for p in model.parameters)
+    bound = {"float16": 5e-3, "bfloat16": 5e-2}[dtype]
+    np.testing.assert_allclose(y.astype(np.float32).numpy(), expected, atol=bound * np.abs(expected).max())

@@ -131,3 +131,9 @@ def test_a_model_of_them_is_saved_and_loaded(tmp_path):
     x = np.random.default_rng(0).standard_normal((2, 6, 7, 2), np.float32)
     assert load(tmp_path / "model.npz")(x).numpy().tobytes() == model(x).numpy().tobytes()
     assert "groupnorm" in model.summary()
+
+
+def test_receptive_fields_are_those_of_the_windows():
+    model = Sequential([Conv2D(4, 3), GroupNorm(2), LayerNorm(3), LocalResponseNorm(), Conv2D(4, 3)])
+    model.build((9, 9, 1), 0)
+    assert model.receptive_field().size == (5, 5)

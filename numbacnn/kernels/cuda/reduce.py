@@ -87,6 +87,8 @@ def term(a, b, p, q):
     """What is summed of an element of each array, with two numbers."""
     if TERM == "squares":
         return (a - b) * (a - b)
+    if TERM == "products":
+        return a * b
     return p * abs_(a) + q * (a * a) if TERM == "penalty" else a
 
 
@@ -146,9 +148,9 @@ def _row_sums(x, y, out, p, q, scale, rows, length, chunk, chunks):
 
 
 def row_sums(
-    what: str,  # "sum", "squares" of differences, or "penalty" p |x| + q x^2
+    what: str,  # "sum", "squares" of differences, "products", or "penalty" p |x| + q x^2
     x: DeviceArray,  # (rows, length) read
-    y: DeviceArray | None,  # (rows, length) read, for squares
+    y: DeviceArray | None,  # (rows, length) read, for squares and products
     rows: int,
     out: DeviceArray,  # (rows,) written
     scale: float = 1.0,

@@ -20,6 +20,7 @@ from .activation import (
     softplus_forward,
 )
 from .batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
+from .channel_pool import channel_pool_backward, channel_pool_forward
 from .conv import (
     conv_backward_data,
     conv_backward_weights,
@@ -55,6 +56,7 @@ from .group_norm import group_norm_backward, group_norm_forward
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .log_softmax import log_softmax_backward, log_softmax_forward
 from .lp_pool import lp_pool_backward, lp_pool_forward
+from .modulate import modulate_backward_scale, modulate_forward
 from .pad import pad_backward, pad_forward
 from .pointwise import (
     binary_cross_entropy_backward,
@@ -104,6 +106,7 @@ from .softmax import (
 from .unpool import max_unpool_backward, max_unpool_forward
 from .update import average_step, optimizer_step, penalty_value, square_sum
 from .weighted_pool import weighted_pool_backward, weighted_pool_forward
+from .weighted_sum import weighted_sum_backward, weighted_sum_backward_weights, weighted_sum_forward
 
 __all__ = [
     "add",
@@ -116,6 +119,8 @@ __all__ = [
     "bias_backward",
     "binary_cross_entropy_backward",
     "binary_cross_entropy_forward",
+    "channel_pool_backward",
+    "channel_pool_forward",
     "clip_backward",
     "clip_forward",
     "conv_backward_data",
@@ -175,6 +180,8 @@ __all__ = [
     "mean_squared_error_forward",
     "mish_backward",
     "mish_forward",
+    "modulate_backward_scale",
+    "modulate_forward",
     "multiply",
     "optimizer_step",
     "pad_backward",
@@ -209,4 +216,7 @@ __all__ = [
     "triplet_forward",
     "weighted_pool_backward",
     "weighted_pool_forward",
+    "weighted_sum_backward",
+    "weighted_sum_backward_weights",
+    "weighted_sum_forward",
 ]
