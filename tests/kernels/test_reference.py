@@ -251,7 +251,7 @@ def test_cross_entropy_and_its_slope(n, k, smoothing, integers, seed):
     rng = np.random.default_rng(seed)
     target = rng.integers(0, k, n) if integers else rng.dirichlet(np.ones(k), n)
     p, loss = np.full((n, k), np.nan), np.full(n, np.nan)
-    reference.softmax_cross_entropy_forward(x, target, smoothing, loss, p)
+    reference.softmax_cross_entropy_forward(x, target, None, -1, smoothing, loss, p)
     np.testing.assert_allclose(p, special.softmax(x, axis=1), rtol=1e-12)
     chances = np.zeros((n, k))
     for i in range(n):
@@ -262,17 +262,19 @@ def test_cross_entropy_and_its_slope(n, k, smoothing, integers, seed):
     np.testing.assert_allclose(loss, expected, atol=1e-12)
 
     def total(x):
-        reference.softmax_cross_entropy_forward(x, target, smoothing, loss, np.empty((n, k)))
+        reference.softmax_cross_entropy_forward(x, target, None, -1, smoothing, loss, np.empty((n, k)))
         return 0.25 * loss.sum()
 
-    dx = call(reference.softmax_cross_entropy_backward, p, target, smoothing, 0.25, shape=(n, k))
+    dx = call(
+        reference.softmax_cross_entropy_backward, p, target, None, -1, smoothing, None, 0.25, shape=(n, k)
+    )
     assert np.vdot(dx, direction) == pytest.approx(slope(total, x, direction), rel=1e-6, abs=1e-8)
 
 
 def test_cross_entropy_of_certain_predictions_is_finite():
     x = np.array([[1000.0, 0.0], [1000.0, 0.0]])
     loss, p = np.empty(2), np.empty((2, 2))
-    reference.softmax_cross_entropy_forward(x, np.array([0, 1]), 0.0, loss, p)
+    reference.softmax_cross_entropy_forward(x, np.array([0, 1]), None, -1, 0.0, loss, p)
     assert loss.tolist() == [0.0, 1000.0]
 
 
