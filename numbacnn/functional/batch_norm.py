@@ -59,7 +59,7 @@ def batch_norm_statistics(
     c = _channels(name, x)
     momentum = number_within(name, "momentum", momentum, 1.0)
     running: list[Any] = [running_mean, running_variance]
-    if any(not isinstance(r, Tensor) for r in running) and running != [None, None]:
+    if any(not isinstance(r, Tensor) for r in running) and any(r is not None for r in running):
         got = " and ".join(type(r).__name__ for r in running)
         expected = "running mean and variance as tensors, which are updated in place, or none of them"
         raise ArgumentError(message(name, expected, got, "make tensors of arrays by as_tensor"))
