@@ -20,7 +20,9 @@ from numbacnn.config import config
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 _SMALL = 4096  # bytes: below a page, malloc reuses memory as fast as the pool would
 _SCRATCH = 1 << 17  # bytes of a thread's own scratch: up to half of a small L2
-_STEPS = 8  # size classes per doubling: at most 1/8 of a block lies idle
+_LARGE = 1 << 18  # bytes: blocks from here on may serve smaller leases
+_LOOSE = 2  # times the size that a lease may take
+_STEPS = 8  # size classes per doubling: a new block has at most 1/8 more than is asked for
 
 
 class _Block:
@@ -146,12 +148,13 @@ class BufferPool:
         with self._lock:
             if self._returned:
                 self._settle()
-            kept = self._bins.get(size)
-            if kept:
+            held = size if size in self._bins else self._larger(size)
+            if held:
+                kept = self._bins[held]
                 block = kept.pop()
                 if not kept:
-                    del self._bins[size]
-                self.held_bytes -= size
+                    del self._bins[held]
+                self.held_bytes -= held
                 self.hits += 1
             else:
                 block = None
@@ -159,6 +162,15 @@ class BufferPool:
         if self._returned:
             self._settle_if_free()
         return block or self._fresh(size)
+
+    def _larger(self, size: int) -> int:
+        """The least size of held blocks of up to `_LOOSE` times the size, or 0. The lock is held.
+
+        In a backward pass gradients of parameters find room where activations were let go.
+        """
+        if size < _LARGE:
+            return 0
+        return min((held for held in self._bins if size < held <= _LOOSE * size), default=0)
 
     def _fresh(self, size: int) -> _Block:
         try:

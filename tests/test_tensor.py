@@ -304,6 +304,26 @@ def test_other_shapes_and_types_of_a_size_share_a_block(pool):
     assert pool.misses == 1
 
 
+def test_a_free_block_serves_a_lease_of_half_its_size_but_not_of_less(pool):
+    large, size = pool.array((1 << 20,), F32), size_class(1 << 22)
+    address = large.__array_interface__["data"][0]
+    del large
+    small = pool.array((1 << 18,), F32)  # a quarter
+    assert (pool.misses, pool.held_bytes) == (2, size)
+    half = pool.array((1 << 19,), F32)
+    assert half.__array_interface__["data"][0] == address
+    assert (pool.misses, pool.held_bytes) == (2, 0)
+    other = pool.array((1 << 20,), F32)  # now there is none of its own size
+    assert pool.misses == 3
+    del half
+    assert pool.held_bytes == size  # as large as before
+    del other, small
+    held = pool.held_bytes
+    exact = pool.array((1 << 18,), F32)  # a block of the size itself goes first
+    assert held - pool.held_bytes == size_class(1 << 20)
+    assert exact.size == 1 << 18
+
+
 def test_a_view_keeps_its_block(pool):
     array = pool.array((100, 100), F32)
     array[...] = 5
