@@ -120,6 +120,7 @@ if TYPE_CHECKING:
     )
     from numbacnn.loss_scale import LossScale
     from numbacnn.losses import (
+        CTC,
         BinaryCrossEntropy,
         CosineEmbedding,
         Dice,
@@ -296,6 +297,7 @@ _NAMES = {
         "voxnet",
     ),
     "numbacnn.losses": (
+        "CTC",
         "BinaryCrossEntropy",
         "CosineEmbedding",
         "Dice",
@@ -372,6 +374,7 @@ __all__ = [
     "AvgPool3D",
     "BatchNorm",
     "BinaryCrossEntropy",
+    "CTC",
     "CacheWarning",
     "CapturedStep",
     "Clip",

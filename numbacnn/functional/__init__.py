@@ -45,6 +45,7 @@ from numbacnn.functional.conv_transpose import (
     conv_transpose_backward_weights,
     conv_transpose_forward,
 )
+from numbacnn.functional.ctc import ctc_backward, ctc_forward
 from numbacnn.functional.dense import (
     dense_backward_data,
     dense_backward_weights,
@@ -158,6 +159,8 @@ __all__ = [
     "conv_transpose_forward",
     "cosine_embedding_backward",
     "cosine_embedding_forward",
+    "ctc_backward",
+    "ctc_forward",
     "dense_backward_data",
     "dense_backward_weights",
     "dense_forward",

@@ -10,9 +10,11 @@ from .classes import KLDivergence, SoftmaxCrossEntropy, SoftmaxFocal
 from .combined import Sum
 from .regression import Huber, MeanAbsoluteError, MeanSquaredError
 from .segmentation import Dice
+from .sequence import CTC
 from .similarity import CosineEmbedding, Triplet
 
 __all__ = [
+    "CTC",
     "BinaryCrossEntropy",
     "CosineEmbedding",
     "Dice",

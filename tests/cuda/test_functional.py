@@ -256,9 +256,17 @@ def test_unpooling_gives_what_it_gives_on_the_cpu():
     check("max_unpool_backward", (x, places), (), {})
 
 
+def test_alignments_give_what_they_give_on_the_cpu():
+    x, labels = floats(2, 5, 4), np.array([[1, 1], [3, 2]])
+    check("ctc_forward", (x, labels), (), {"by_length": True})
+    _, norm, prefixes = (t.numpy() for t in functional.ctc_forward(x, labels))
+    check("ctc_backward", (x, labels, norm, prefixes), (), {"scale": 0.5})
+
+
 def test_every_operation_is_listed():
     unpooling = {"max_unpool_forward", "max_unpool_backward", "concat", "channel_pool_backward"}
     unpooling |= {"weighted_sum_forward", "weighted_sum_backward_weights"}
+    unpooling |= {"ctc_forward", "ctc_backward"}
     pooling = {f"{stem}_{way}" for stem in POOLING for way in ("forward", "backward")}
     assert {case[0] for case in CASES} | pooling | unpooling == set(functional.__all__)
 

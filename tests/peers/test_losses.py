@@ -132,3 +132,24 @@ def test_losses_of_vectors_are_pytorchs(name):
     assert value == pytest.approx(expected.item(), rel=1e-9)
     for dx, other in zip(gradients, theirs, strict=True):
         np.testing.assert_allclose(dx.numpy(), other.grad.numpy(), rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("zero_infinity", [False, True])
+@pytest.mark.parametrize("blank", [0, 2])
+def test_ctc_is_pytorchs(blank, zero_infinity):
+    (x,) = arrays(3, (6, 9, 5))
+    labels = np.random.default_rng(4).integers(0, 4, (6, 4))
+    labels += labels >= blank
+    labels[0] = labels[1, 0]  # equal ones
+    counts, times = np.array([4, 4, 0, 1, 3, 2]), np.array([9, 7, 5, 1, 8, 9])
+    if zero_infinity:
+        times[4] = 2  # steps for 3 labels
+    theirs = tensor(x).requires_grad_()
+    log_p = F.log_softmax(theirs, -1).movedim(1, 0)
+    given = tensor(labels), tensor(times), tensor(counts)
+    expected = F.ctc_loss(log_p, *given, blank=blank, zero_infinity=zero_infinity)
+    expected.backward()
+    loss = losses.CTC(blank, zero_infinity)
+    value, dx = loss.value_and_gradient(x, (labels, counts, times))
+    assert value == pytest.approx(expected.item(), rel=1e-12)
+    np.testing.assert_allclose(dx.numpy(), theirs.grad.numpy(), rtol=1e-9, atol=1e-12)

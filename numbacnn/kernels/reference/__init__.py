@@ -29,6 +29,7 @@ from .conv import (
     conv_transpose_forward,
 )
 from .copy import strided_copy
+from .ctc import ctc_backward, ctc_forward
 from .dense import dense_backward_data, dense_backward_weights, dense_forward
 from .dice import dice_backward, dice_forward
 from .elementwise import (
@@ -130,6 +131,8 @@ __all__ = [
     "conv_transpose_forward",
     "cosine_embedding_backward",
     "cosine_embedding_forward",
+    "ctc_backward",
+    "ctc_forward",
     "dense_backward_data",
     "dense_backward_weights",
     "dense_forward",
