@@ -399,6 +399,7 @@ def test_doctor_tells_what_a_report_needs(capsys):
     assert lines["CPU"]
 
 
+@pytest.mark.slow
 def test_warmup_leaves_nothing_to_compile_for_a_training(tmp_path):
     environment = {**os.environ, "NUMBACNN_CACHE_DIR": str(tmp_path)}
     done = command("warmup", "--dtype", "float32", env=environment)

@@ -80,6 +80,7 @@ def test_a_damaged_object_is_compiled_anew(filled, tmp_path, damage):
     assert said(start(tmp_path)) == [result, "False"]
 
 
+@pytest.mark.slow
 def test_another_cpus_objects_are_left_alone(filled, tmp_path):
     code = "import llvmlite.binding as b; print(int(b.get_host_cpu_features().get('avx2', False)))" + PREDICT
     host = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}

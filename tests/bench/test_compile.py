@@ -9,6 +9,7 @@ from bench import compile as bench_compile
 from bench import compile_child
 
 
+@pytest.mark.slow
 def test_the_networks_run():
     compile_child.lenet5()
     compile_child.resnet(size=32, width=4)

@@ -106,6 +106,7 @@ def test_every_kernel_of_every_file_has_a_case():
                 assert (file.name, name) in named or not hasattr(reference, name), f"{file.name}.{name}"
 
 
+@pytest.mark.slow
 def test_speeds_are_measured_and_summed_up(capsys, tmp_path):
     path = tmp_path / "speeds.json"
     options = ["--small", "--rounds", "1", "--json", str(path)]

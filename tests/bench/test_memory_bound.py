@@ -7,6 +7,7 @@ from bench import memory_bound
 from numbacnn.kernels.cpu import elementwise
 
 
+@pytest.mark.slow
 def test_every_function_is_right_and_timed(capsys, tmp_path):
     path = tmp_path / "figures.json"
     memory_bound.main(["--megabytes", "0.1", "--rounds", "1", "--turn", "0.001", "--json", str(path)])

@@ -14,6 +14,7 @@ def few(monkeypatch):
     monkeypatch.setattr(norm, "NORMS", tuple((kind, TINY) for kind, _ in norm.NORMS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", ["none", "torch"])
 def test_every_layer_is_right_and_timed(peer, few, capsys, tmp_path):
     if peer == "torch" and importlib.util.find_spec("torch") is None:

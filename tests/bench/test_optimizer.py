@@ -9,6 +9,7 @@ from numbacnn.optimizers import Lion
 QUICK = ["--small", "--threads", "1", "--rounds", "1", "--turn", "0.001"]
 
 
+@pytest.mark.slow
 def test_every_optimizer_is_right_and_timed(capsys, tmp_path):
     path = tmp_path / "figures.json"
     optimizer.main([*QUICK, "--peer", "none", "--json", str(path)])

@@ -86,7 +86,7 @@ def kinks(x, args):
     return np.any([np.abs(z - p) < 1e-5 for p in points], axis=0)
 
 
-@settings(max_examples=20)
+@settings(max_examples=6)
 @given(shapes, seeds, types, activations, st.booleans(), st.booleans(), st.booleans())
 def test_any_shape_is_the_references(shape, seed, dtype, activation, residual, constant, learned):
     check(shape, seed, dtype, activation, residual, constant, learned)
@@ -165,6 +165,7 @@ def test_a_model_trains_as_on_the_cpu(compute_dtype):
         np.testing.assert_allclose(p.value.numpy(), q.value.numpy(), rtol=0, atol=atol, err_msg=p.name)
 
 
+@pytest.mark.slow
 def test_captured_steps_update_the_running_statistics():
     captured, alone, criterion = model("float32"), model("float32"), SoftmaxCrossEntropy()
     step, optimizer = CapturedStep(captured, criterion, SGD(0.1), 5), SGD(0.1)

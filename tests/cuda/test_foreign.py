@@ -179,7 +179,7 @@ def test_memory_given_to_a_stream_that_is_no_more_waits_for_all_work(simulator, 
 # --- importing
 
 
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(
     st.lists(st.integers(0, 4), max_size=4).map(tuple),
     st.sampled_from(list(CODES)),

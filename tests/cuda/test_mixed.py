@@ -116,7 +116,12 @@ def trained(case, start, gradients, short):
 
 @pytest.mark.parametrize(
     ("case", "short"),
-    [("descent", F16), ("sgd", BFLOAT16), ("adam", F16), ("radam", BFLOAT16), ("lamb", F16)],
+    [
+        ("sgd", BFLOAT16),
+        ("adam", F16),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("descent", F16), ("radam", BFLOAT16))),
+        pytest.param("lamb", F16, marks=pytest.mark.slow),
+    ],
 )
 def test_steps_that_overflow_leave_no_trace(case, short):
     """As if they had not been: in the reference only the good gradients make steps, which the GPU counts.

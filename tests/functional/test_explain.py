@@ -58,6 +58,7 @@ def test_float64_and_a_setting_keep_to_the_direct_method(monkeypatch):
     assert numbacnn.explain(*shapes).algorithm == "direct"
 
 
+@pytest.mark.slow
 def test_the_workspace_is_what_is_leased(monkeypatch):
     x, w = np.ones((1, 30, 30, 32), np.float32), np.ones((3, 3, 32, 48), np.float32)
     leased = []

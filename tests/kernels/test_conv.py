@@ -121,6 +121,7 @@ LARGE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("winograd", "bound"), [(False, 1e-6), (True, 1.5e-5)])
 def test_gradients_over_many_pixels_lose_no_digits(winograd, bound, monkeypatch):
     """Sums of a million terms in one chain would be ten times as far off."""

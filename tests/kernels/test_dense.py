@@ -179,9 +179,8 @@ print("right")
 """
 
 
-@pytest.mark.parametrize(
-    ("cpu", "width"), [("haswell", 32), pytest.param("nehalem", 16, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("cpu", "width"), [("haswell", 32), ("nehalem", 16)])
+@pytest.mark.slow
 def test_narrower_vectors_are_right_too(cpu, width, tmp_path):
     """They have other tiles, and whole vectors where wider ones are masked."""
     if platform.machine() not in ("x86_64", "AMD64"):

@@ -203,9 +203,8 @@ print("right")
 """
 
 
-@pytest.mark.parametrize(
-    ("cpu", "width"), [("haswell", 32), pytest.param("nehalem", 16, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("cpu", "width"), [("haswell", 32), ("nehalem", 16)])
+@pytest.mark.slow
 def test_narrower_vectors_are_right_too(cpu, width, tmp_path):
     """They have code for full vectors beside that for leftovers."""
     if platform.machine() not in ("x86_64", "AMD64"):

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbacnn.kernels.cpu.transforms import (
@@ -45,6 +45,7 @@ def dot(x, y):
 
 
 @pytest.mark.parametrize("f", FILTERS)
+@settings(max_examples=20)
 @given(d=numbers, g=numbers)
 def test_products_at_the_points_give_the_correlation(f, d, g):
     d, g = d[: f.points], g[: f.taps]
@@ -53,6 +54,7 @@ def test_products_at_the_points_give_the_correlation(f, d, g):
 
 
 @pytest.mark.parametrize("f", FILTERS)
+@settings(max_examples=20)
 @given(d=numbers, dy=numbers)
 def test_turned_transforms_give_the_kernels_gradient(f, d, dy):
     d, dy = d[: f.points], dy[: f.outputs]

@@ -65,11 +65,12 @@ def test_a_field_holds_what_gradients_reach(name):
     out, c = model.build((24, 1), rng, np.float64)
     field = model.receptive_field()
     (size,), (stride,), (offset,) = field.size, field.stride, field.offset
-    _, saved = model.forward(rng.standard_normal((1, 24, 1)), training=True)
+    x = rng.standard_normal((1, 24, 1))
     low, high = [], []  # how much further each output could see
     for o in range(out):
         dy = np.zeros((1, out, c))
         dy[0, o] = rng.standard_normal(c)
+        _, saved = model.forward(x, training=True)
         seen = model.backward(dy, saved, input_gradient=True).numpy()[0].any(axis=1).nonzero()[0]
         if len(seen):
             first = math.ceil(offset + o * Fraction(stride))

@@ -276,9 +276,9 @@ def test_equal_seeds_give_equal_bits():
         np.testing.assert_array_equal(a, b)
 
 
-def test_training_by_fit_takes_one_input_and_one_output():
+def test_training_by_fit_takes_an_array_for_each_input():
     model = two_ended()
     model.build([(4, 5, 2), (4, 5, 2)])
     x = np.zeros((2, 4, 5, 2), np.float32)
-    with pytest.raises(ArgumentError, match="fit: expected a model of one input and one output, got stereo"):
+    with pytest.raises(ShapeError, match="stereo: expected 2 arrays for the inputs left, right, got 1"):
         fit(model, x, x, verbose=False)
