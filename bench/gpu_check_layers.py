@@ -91,7 +91,7 @@ def _products(a: Drawn, small: bool) -> Iterator[Case]:
         yield Case("modulate", "modulate_forward", f"{label} shift", (x, scale, a(*few), many))
         yield Case("modulate", "modulate_backward_scale", label, (x, dy, a.out(*few)), PLAIN, True)
     file, shape = "weighted_sum", (3, 7, 5) if small else (5, 33, 1021)
-    for count in (2, 5):  # 5 take two launches
+    for count in (3, 5):  # 5 take two launches
         inputs, dy, out = tuple(a(*shape) for _ in range(count)), a(*shape), a.out(*shape)
         weights, gradients = 0.25 + np.abs(a(count)), tuple(a.out(*shape) for _ in range(count))
         weights[-1] = -0.5

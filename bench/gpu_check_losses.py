@@ -1,4 +1,7 @@
-"""Cases of the kernels of losses. Those of 16-bit scores are float32."""
+"""Cases of the kernels of losses. Those of 16-bit scores are float32.
+
+Gradients of means are scaled by what the mean is of, as float16 holds few digits of small numbers.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def _pointwise(a: Drawn, small: bool) -> Iterator[Case]:
         wide = (2,) if name == "binary_cross_entropy" else ()
         forward, place = (*arrays, *numbers, loss), 2 + len(numbers)
         yield Case("pointwise", f"{name}_forward", label, forward, PLAIN, False, 4, (*wide, place))
-        backward = (*arrays, *numbers, 0.5, dx)
+        backward = (*arrays, *numbers, 0.5 * x[0].size, dx)
         yield Case("pointwise", f"{name}_backward", label, backward, PLAIN, False, 4, wide)
     for logarithms in (False, True):
         label, target = ("logarithms", np.log(0.01 + chances)) if logarithms else ("", chances)
@@ -86,7 +89,7 @@ def _dice(a: Drawn, small: bool) -> Iterator[Case]:
             outs = a.out(n), a.out(*shape), a.out(n, 2, k)
             forward = (x, target, exclusive, squared, smooth, *outs)
             yield Case("dice", "dice_forward", label, forward, PLAIN, False, 4, (5, 7))
-            backward = (p, target, sums, exclusive, squared, 0.5, a.out(*shape))
+            backward = (p, target, sums, exclusive, squared, 0.5 * m, a.out(*shape))
             yield Case("dice", "dice_backward", label, backward, PLAIN, False, 4, (2,))
 
 
