@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from bench import gpu_check, gpu_compile, gpu_intrinsics, gpu_speed, gpu_stack
+from bench import gpu_case, gpu_check, gpu_compile, gpu_intrinsics, gpu_speed, gpu_stack
 from bench.report import write_json
 from numbacnn.errors import DeviceError
 
@@ -36,7 +36,7 @@ def _kernels(section: str) -> Callable[[bool], Iterator[Check]]:
         for case in gpu_check.SECTIONS[section](small):
             for kind in case.kinds:
                 label = " ".join(filter(None, (case.name, case.label, kind)))
-                yield label, lambda case=case, kind=kind: gpu_check.compare(case, kind)
+                yield label, lambda case=case, kind=kind: gpu_case.compare(case, kind)
 
     return checks
 

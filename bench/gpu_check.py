@@ -1,127 +1,21 @@
-"""The kernels on the device beside the float64 reference, each twice for equal bits."""
+"""The public kernels beside the float64 reference: their cases, by sections."""
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-import ml_dtypes
 import numpy as np
 
-from numbacnn.config import config
+from bench.gpu_case import KINDS, PLAIN, Case, Drawn
+from bench.gpu_check_layers import activation_cases, batch_norm_cases, layer_cases
+from bench.gpu_check_losses import loss_cases
 from numbacnn.dims import ConvDims, PoolDims
 from numbacnn.epilogue import Activation
 from numbacnn.kernels import reference
 from numbacnn.pool_dims import WindowDims
 from numbacnn.update_rules import RULES, Numbers
-
-BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-#: Kinds of computing: element type, precision, and the bound of errors. Of products it is relative to the
-#: largest sum of absolute products, of other kernels to the largest result.
-KINDS: dict[str, tuple[np.dtype, str, float]] = {
-    "float64": (np.dtype(np.float64), "default", 1e-14),
-    "exact": (np.dtype(np.float32), "exact", 4e-6),
-    "tf32": (np.dtype(np.float32), "tf32", 2e-3),
-    "bfloat16": (BFLOAT16, "default", 1e-2),
-    "float16": (np.dtype(np.float16), "default", 2e-3),
-}
-PLAIN = ("float64", "exact", "bfloat16", "float16")  # of kernels that multiply no matrices
-
-
-class Case(NamedTuple):
-    """A kernel of a file, its arguments, and how it is measured.
-
-    Attributes:
-        file: of kernels/cuda.
-        name: of the function, as the reference has it.
-        label: of the arguments.
-        arguments: arrays in float64, or of integers, and the rest; NaN in what the kernel writes.
-        kinds: which of KINDS it is tried in.
-        products: whether it sums products of its arrays.
-        factor: on the bound.
-
-    """
-
-    file: str
-    name: str
-    label: str
-    arguments: tuple[Any, ...]
-    kinds: tuple[str, ...] = PLAIN
-    products: bool = False
-    factor: float = 1.0
-
-
-def _typed(argument: Any, dtype: np.dtype) -> Any:
-    if isinstance(argument, np.ndarray) and argument.dtype == np.float64:
-        return argument.astype(dtype)
-    return argument
-
-
-def compare(case: Case, kind: str) -> str:
-    """Run a case twice, and the reference once; the error in words, AssertionError where something is off."""
-    from numbacnn.kernels.cuda import memory
-
-    dtype, precision, bound = KINDS[kind]
-    kernel = getattr(importlib.import_module(f"numbacnn.kernels.cuda.{case.file}"), case.name)
-    given = [_typed(a, dtype) for a in case.arguments]
-    results = []
-    for _ in range(2):
-        there = [memory.from_numpy(a) if isinstance(a, np.ndarray) else a for a in given]
-        with config.precision_as(precision):
-            value = kernel(*there)
-        results.append([a.numpy() for a in (*there, value) if isinstance(a, memory.DeviceArray)])
-    for one, other in zip(*results, strict=True):
-        assert one.tobytes() == other.tobytes(), "two runs differ"
-    oracle = getattr(reference, case.name)
-    wide = [_wide(a) for a in given]
-    value = oracle(*wide)
-    expected = [a for a in wide if _array(a)] + ([np.asarray(value)] if isinstance(value, float) else [])
-    sizes = _sizes(case, given, oracle, expected)
-    worst = 0.0
-    for got, right, size in zip(results[0], expected, sizes, strict=True):
-        finite = np.isfinite(right)
-        same = (got == right) | ((got != got) & (right != right))
-        assert same[~finite].all(), "NaN or infinity where the reference has none, or the other way round"
-        error = float(np.abs(got.astype(np.float64) - right)[finite].max(initial=0.0))
-        worst = max(worst, error / size if size else error)
-    assert worst <= bound * case.factor, f"error {worst:.1e}, more than {bound * case.factor:.0e}"
-    return f"error {worst:.0e} of {bound * case.factor:.0e}"
-
-
-def _wide(argument: Any) -> Any:
-    floats = isinstance(argument, np.ndarray) and argument.dtype.kind not in "iub"
-    return argument.astype(np.float64) if floats else argument.copy() if _array(argument) else argument
-
-
-def _array(a: Any) -> bool:
-    return isinstance(a, np.ndarray)
-
-
-def _sizes(case: Case, given: list[Any], oracle: Callable, expected: list[Any]) -> list[float]:
-    """What the errors are relative to, of each array."""
-    if case.products:
-        magnitudes = [np.abs(_wide(a)) if _array(a) else a for a in given]
-        oracle(*magnitudes)
-        expected = [a for a in magnitudes if _array(a)]
-    return [float(np.abs(np.asarray(a)[np.isfinite(a)]).max(initial=0.0)) for a in expected]
-
-
-# ---- cases
-
-
-class Drawn:
-    """Random arrays, and arrays to be written."""
-
-    def __init__(self) -> None:
-        self.rng = np.random.default_rng(0)
-
-    def __call__(self, *shape: int) -> np.ndarray:
-        return self.rng.standard_normal(shape)
-
-    def out(self, *shape: int, dtype: Any = np.float64) -> np.ndarray:
-        return np.full(shape, np.nan) if dtype == np.float64 else np.zeros(shape, dtype)
 
 
 def _conv(x: tuple[int, ...], w: tuple[int, ...], **options: Any) -> ConvDims:
@@ -262,29 +156,14 @@ def elementwise_cases(small: bool) -> Iterator[Case]:
     yield Case("elementwise", "bias_backward", "", (x, a.out(shape[-1])), PLAIN, True)
     rows, classes = (5, 7) if small else (257, 1000)
     x, y, out = a(rows, classes), np.abs(a(rows, classes)), a.out(rows, classes)
-    labels, loss = a.rng.integers(0, classes, rows), a.out(rows)
     p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
     yield Case("softmax", "softmax_forward", "", (x, out), PLAIN, False, 2)
     yield Case("softmax", "softmax_backward", "", (p, y, out), PLAIN, False, 4)
-    for smoothing in (0.0, 0.1):
-        arguments = (x, labels, None, -1, smoothing, loss, out)
-        yield Case(
-            "softmax",
-            "softmax_cross_entropy_forward",
-            f"{smoothing}",
-            arguments,
-            ("float64", "exact"),
-            False,
-            2,
-        )
-        arguments = (p, labels, None, -1, smoothing, None, 0.5, out)
-        yield Case("softmax", "softmax_cross_entropy_backward", f"{smoothing}", arguments, PLAIN, False, 2)
-    yield Case("pointwise", "mean_squared_error_forward", "", (x, y, loss), ("float64", "exact"), False, 2)
-    yield Case("pointwise", "mean_squared_error_backward", "", (x, y, 0.5, out), PLAIN, False, 2)
 
 
 def norm_cases(small: bool) -> Iterator[Case]:
     a = Drawn()
+    yield from batch_norm_cases(small)
     shapes = [(2, 5, 4, 6)] if small else [(2, 31, 33, 24), (3, 17, 19, 7), (2, 9, 9, 512), (1, 65, 1040)]
     for shape in shapes:
         x, dy, y, dx, c = a(*shape) + 0.5, a(*shape), a.out(*shape), a.out(*shape), shape[-1]
@@ -334,6 +213,9 @@ SECTIONS: dict[str, Callable[[bool], Iterator[Case]]] = {
     "pool": pool_cases,
     "gather": gather_cases,
     "elementwise": elementwise_cases,
+    "activation": activation_cases,
+    "layers": layer_cases,
     "norm": norm_cases,
+    "losses": loss_cases,
     "update": update_cases,
 }

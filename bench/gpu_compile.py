@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench import gpu_check, gpu_intrinsics, gpu_speed, gpu_steps
+from bench import gpu_case, gpu_check, gpu_intrinsics, gpu_speed, gpu_steps
 from numbacnn.config import config
 from numbacnn.kernels.cuda.launch import Variant
 
@@ -75,14 +75,14 @@ def wanted(sections: Sequence[str], settings: gpu_speed.Settings) -> set[Wanted]
     return found
 
 
-def _launch(case: gpu_check.Case, kind: str) -> None:
+def _launch(case: gpu_case.Case, kind: str) -> None:
     from numbacnn.kernels.cuda import memory
 
-    dtype, precision, _ = gpu_check.KINDS[kind]
+    dtype, precision, _ = gpu_case.KINDS[kind]
     kernel = getattr(importlib.import_module(f"numbacnn.kernels.cuda.{case.file}"), case.name)
-    typed = [gpu_check._typed(a, dtype) for a in case.arguments]
+    there = [gpu_case.over(lambda a: memory.empty(a.shape, a.dtype), a) for a in case.typed(dtype)]
     with config.precision_as(precision):
-        kernel(*[memory.empty(a.shape, a.dtype) if isinstance(a, np.ndarray) else a for a in typed])
+        kernel(*there)
 
 
 def _convolutions(settings: gpu_speed.Settings) -> None:

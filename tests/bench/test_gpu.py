@@ -12,7 +12,7 @@ os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # before anything asks, as i
 import numpy as np
 import pytest
 
-from bench import gpu, gpu_check, gpu_intrinsics, gpu_speed, gpu_stack
+from bench import gpu, gpu_case, gpu_check, gpu_intrinsics, gpu_speed, gpu_stack
 from numbacnn.kernels import cuda, reference
 from numbacnn.kernels.cuda import _driver, intrinsics, update
 from numbacnn.update_rules import RULES
@@ -44,10 +44,10 @@ def test_a_wrong_kernel_a_race_and_a_crash_fail(monkeypatch, capsys):
     case = next(gpu_check.update_cases(True))
     monkeypatch.setattr(update, "optimizer_step", wrong)
     with pytest.raises(AssertionError, match="more than"):
-        gpu_check.compare(case, "exact")
+        gpu_case.compare(case, "exact")
     monkeypatch.setattr(update, "optimizer_step", other)
     with pytest.raises(AssertionError, match="two runs differ"):
-        gpu_check.compare(case, "exact")
+        gpu_case.compare(case, "exact")
 
     def crash():
         raise ValueError("broken\noff")
@@ -132,7 +132,19 @@ def test_a_wrong_result_has_no_speed(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "section", ["intrinsics", "pool", "gather", "elementwise", "norm", "conv", "training"]
+    "section",
+    [
+        "intrinsics",
+        "pool",
+        "gather",
+        "elementwise",
+        "activation",
+        "layers",
+        "norm",
+        "losses",
+        "conv",
+        "training",
+    ],
 )
 def test_all_small_checks_pass(section):
     assert gpu.main(["--check", "--small", "--only", section]) == 0
@@ -153,4 +165,4 @@ def test_what_is_launched_is_known_without_running_it():
     assert rules == set(RULES)
     assert {k.real for k in kernels} == {"f32", "f64"}
     assert gpu_compile._compile(kernels.pop()._replace(kernel="absent"), (8, 0)).count("AttributeError") == 1
-    gpu_check.compare(next(gpu_check.update_cases(True)), "exact")  # kernels run again afterwards
+    gpu_case.compare(next(gpu_check.update_cases(True)), "exact")  # kernels run again afterwards
