@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from numbacnn.errors import ArgumentError, message
-from numbacnn.functional._checks import Operand, fresh, number_within, operands, require_shape
+from numbacnn.functional._checks import Operand, number_within
+from numbacnn.functional._shaped import by_input, by_output, forward
 from numbacnn.functional._twins import Twins
 from numbacnn.kernels.cpu import activation as _cpu
 from numbacnn.tensor import Tensor
@@ -36,7 +36,7 @@ def elu_forward(x: Operand, *, alpha: float = 1.0, name: str = "elu_forward") ->
         Units", ICLR 2016, equation 15.
 
     """
-    return _forward("elu_forward", x, name, number_within(name, "alpha", alpha, math.inf), 1.0)
+    return forward(kernels, "elu_forward", x, name, number_within(name, "alpha", alpha, math.inf), 1.0)
 
 
 def elu_backward(dy: Operand, y: Operand, *, alpha: float = 1.0, name: str = "elu_backward") -> Tensor:
@@ -58,7 +58,7 @@ def elu_backward(dy: Operand, y: Operand, *, alpha: float = 1.0, name: str = "el
 
     """
     alpha = number_within(name, "alpha", alpha, math.inf)
-    return _by_output("elu_backward", dy, y, name, alpha, 1.0)
+    return by_output(kernels, "elu_backward", dy, y, name, alpha, 1.0)
 
 
 def selu_forward(x: Operand, *, name: str = "selu_forward") -> Tensor:
@@ -79,7 +79,7 @@ def selu_forward(x: Operand, *, name: str = "selu_forward") -> Tensor:
         equations 2 and 14.
 
     """
-    return _forward("elu_forward", x, name, *_SELU)
+    return forward(kernels, "elu_forward", x, name, *_SELU)
 
 
 def selu_backward(dy: Operand, y: Operand, *, name: str = "selu_backward") -> Tensor:
@@ -87,7 +87,7 @@ def selu_backward(dy: Operand, y: Operand, *, name: str = "selu_backward") -> Te
 
     Args, returns and raises: as `elu_backward`, without its alpha.
     """
-    return _by_output("elu_backward", dy, y, name, *_SELU)
+    return by_output(kernels, "elu_backward", dy, y, name, *_SELU)
 
 
 def gelu_forward(x: Operand, *, approximate: bool = False, name: str = "gelu_forward") -> Tensor:
@@ -109,7 +109,7 @@ def gelu_forward(x: Operand, *, approximate: bool = False, name: str = "gelu_for
         Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016, section 2.
 
     """
-    return _forward("gelu_forward", x, name, _flag(name, approximate))
+    return forward(kernels, "gelu_forward", x, name, _flag(name, approximate))
 
 
 def gelu_backward(
@@ -132,7 +132,7 @@ def gelu_backward(
         ArgumentError: as `gelu_forward`.
 
     """
-    return _by_input("gelu_backward", dy, x, name, _flag(name, approximate))
+    return by_input(kernels, "gelu_backward", dy, x, name, _flag(name, approximate))
 
 
 def hardsigmoid_forward(x: Operand, *, name: str = "hardsigmoid_forward") -> Tensor:
@@ -140,7 +140,7 @@ def hardsigmoid_forward(x: Operand, *, name: str = "hardsigmoid_forward") -> Ten
 
     Args, returns, raises and source: as `hardswish_forward`.
     """
-    return _forward("hardsigmoid_forward", x, name)
+    return forward(kernels, "hardsigmoid_forward", x, name)
 
 
 def hardsigmoid_backward(dy: Operand, y: Operand, *, name: str = "hardsigmoid_backward") -> Tensor:
@@ -148,7 +148,7 @@ def hardsigmoid_backward(dy: Operand, y: Operand, *, name: str = "hardsigmoid_ba
 
     Args, returns and raises: as `elu_backward`, without its alpha.
     """
-    return _by_output("hardsigmoid_backward", dy, y, name)
+    return by_output(kernels, "hardsigmoid_backward", dy, y, name)
 
 
 def hardswish_forward(x: Operand, *, name: str = "hardswish_forward") -> Tensor:
@@ -168,7 +168,7 @@ def hardswish_forward(x: Operand, *, name: str = "hardswish_forward") -> Tensor:
         Howard et al., "Searching for MobileNetV3", ICCV 2019, section 5.2.
 
     """
-    return _forward("hardswish_forward", x, name)
+    return forward(kernels, "hardswish_forward", x, name)
 
 
 def hardswish_backward(dy: Operand, x: Operand, *, name: str = "hardswish_backward") -> Tensor:
@@ -176,7 +176,7 @@ def hardswish_backward(dy: Operand, x: Operand, *, name: str = "hardswish_backwa
 
     Args, returns and raises: as `gelu_backward`, without its form.
     """
-    return _by_input("hardswish_backward", dy, x, name)
+    return by_input(kernels, "hardswish_backward", dy, x, name)
 
 
 def mish_forward(x: Operand, *, name: str = "mish_forward") -> Tensor:
@@ -197,7 +197,7 @@ def mish_forward(x: Operand, *, name: str = "mish_forward") -> Tensor:
         section 2.
 
     """
-    return _forward("mish_forward", x, name)
+    return forward(kernels, "mish_forward", x, name)
 
 
 def mish_backward(dy: Operand, x: Operand, *, name: str = "mish_backward") -> Tensor:
@@ -205,7 +205,7 @@ def mish_backward(dy: Operand, x: Operand, *, name: str = "mish_backward") -> Te
 
     Args, returns and raises: as `gelu_backward`, without its form.
     """
-    return _by_input("mish_backward", dy, x, name)
+    return by_input(kernels, "mish_backward", dy, x, name)
 
 
 def softplus_forward(x: Operand, *, beta: float = 1.0, name: str = "softplus_forward") -> Tensor:
@@ -228,7 +228,7 @@ def softplus_forward(x: Operand, *, beta: float = 1.0, name: str = "softplus_for
         Option Pricing", NeurIPS 2000, section 3.
 
     """
-    return _forward("softplus_forward", x, name, _beta(name, beta))
+    return forward(kernels, "softplus_forward", x, name, _beta(name, beta))
 
 
 def softplus_backward(
@@ -251,30 +251,7 @@ def softplus_backward(
         ArgumentError: as `softplus_forward`.
 
     """
-    return _by_output("softplus_backward", dy, y, name, _beta(name, beta))
-
-
-def _forward(kernel: str, x: Operand, name: str, *options: Any) -> Tensor:
-    (x,) = operands(name, ("the input",), x)
-    y = fresh(x.shape, x)
-    getattr(kernels.on(x), kernel)(x, *options, y)
-    return Tensor(y)
-
-
-def _by_output(kernel: str, dy: Operand, y: Operand, name: str, *options: Any) -> Tensor:
-    dy, y = operands(name, ("the output gradient", "the output"), dy, y)
-    require_shape(name, "an output", y, dy.shape, "pass what the forward pass returned")
-    dx = fresh(dy.shape, dy)
-    getattr(kernels.on(dy), kernel)(y, dy, *options, dx)
-    return Tensor(dx)
-
-
-def _by_input(kernel: str, dy: Operand, x: Operand, name: str, *options: Any) -> Tensor:
-    dy, x = operands(name, ("the output gradient", "the input"), dy, x)
-    require_shape(name, "an input", x, dy.shape, "pass what the forward pass was given")
-    dx = fresh(dy.shape, dy)
-    getattr(kernels.on(dy), kernel)(x, dy, *options, dx)
-    return Tensor(dx)
+    return by_output(kernels, "softplus_backward", dy, y, name, _beta(name, beta))
 
 
 def _flag(name: str, approximate: bool) -> bool:

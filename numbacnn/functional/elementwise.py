@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from numbacnn.errors import ArgumentError, DTypeError, ShapeError, message
 from numbacnn.functional._checks import Operand, companion, fresh, number_within, operands, require_shape
+from numbacnn.functional._shaped import by_input, by_output, forward
 from numbacnn.functional._twins import Twins
 from numbacnn.kernels.cpu import elementwise as _cpu
 from numbacnn.tensor import Tensor
@@ -31,7 +32,7 @@ def relu_forward(x: Operand, *, name: str = "relu_forward") -> Tensor:
         DTypeError: another type than float32 and float64.
 
     """
-    return _forward("relu_forward", x, name)
+    return forward(kernels, "relu_forward", x, name)
 
 
 def relu_backward(dy: Operand, y: Operand, *, name: str = "relu_backward") -> Tensor:
@@ -50,7 +51,7 @@ def relu_backward(dy: Operand, y: Operand, *, name: str = "relu_backward") -> Te
         DTypeError: other types than float32 and float64, or a mix of them.
 
     """
-    return _backward("relu_backward", dy, y, name)
+    return by_output(kernels, "relu_backward", dy, y, name)
 
 
 def leaky_relu_forward(x: Operand, *, slope: float = 0.01, name: str = "leaky_relu_forward") -> Tensor:
@@ -73,7 +74,7 @@ def leaky_relu_forward(x: Operand, *, slope: float = 0.01, name: str = "leaky_re
         section 2.
 
     """
-    return _forward("leaky_relu_forward", x, name, number_within(name, "slope", slope, math.inf))
+    return forward(kernels, "leaky_relu_forward", x, name, number_within(name, "slope", slope, math.inf))
 
 
 def leaky_relu_backward(
@@ -96,7 +97,9 @@ def leaky_relu_backward(
         ArgumentError: as `leaky_relu_forward`.
 
     """
-    return _backward("leaky_relu_backward", dy, y, name, number_within(name, "slope", slope, math.inf))
+    return by_output(
+        kernels, "leaky_relu_backward", dy, y, name, number_within(name, "slope", slope, math.inf)
+    )
 
 
 def clip_forward(
@@ -118,7 +121,7 @@ def clip_forward(
         ArgumentError: the limits are no numbers, or the wrong way round.
 
     """
-    return _forward("clip_forward", x, name, *_limits(name, low, high))
+    return forward(kernels, "clip_forward", x, name, *_limits(name, low, high))
 
 
 def clip_backward(
@@ -142,7 +145,7 @@ def clip_backward(
         ArgumentError: as `clip_forward`.
 
     """
-    return _backward("clip_backward", dy, y, name, *_limits(name, low, high))
+    return by_output(kernels, "clip_backward", dy, y, name, *_limits(name, low, high))
 
 
 def silu_forward(x: Operand, *, name: str = "silu_forward") -> Tensor:
@@ -154,7 +157,7 @@ def silu_forward(x: Operand, *, name: str = "silu_forward") -> Tensor:
         Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units for Neural Network Function Approximation in
         Reinforcement Learning", Neural Networks 107, 2018, section 2.
     """
-    return _forward("silu_forward", x, name)
+    return forward(kernels, "silu_forward", x, name)
 
 
 def silu_backward(dy: Operand, x: Operand, *, name: str = "silu_backward") -> Tensor:
@@ -173,11 +176,7 @@ def silu_backward(dy: Operand, x: Operand, *, name: str = "silu_backward") -> Te
         DTypeError: other types than float32 and float64, or a mix of them.
 
     """
-    dy, x = operands(name, ("the output gradient", "the input"), dy, x)
-    require_shape(name, "an input", x, dy.shape, "pass what the forward pass was given")
-    dx = fresh(dy.shape, dy)
-    kernels.on(x).silu_backward(x, dy, dx)
-    return Tensor(dx)
+    return by_input(kernels, "silu_backward", dy, x, name)
 
 
 def sigmoid_forward(x: Operand, *, name: str = "sigmoid_forward") -> Tensor:
@@ -185,7 +184,7 @@ def sigmoid_forward(x: Operand, *, name: str = "sigmoid_forward") -> Tensor:
 
     Args, returns and raises: as `relu_forward`.
     """
-    return _forward("sigmoid_forward", x, name)
+    return forward(kernels, "sigmoid_forward", x, name)
 
 
 def sigmoid_backward(dy: Operand, y: Operand, *, name: str = "sigmoid_backward") -> Tensor:
@@ -193,7 +192,7 @@ def sigmoid_backward(dy: Operand, y: Operand, *, name: str = "sigmoid_backward")
 
     Args, returns and raises: as `relu_backward`.
     """
-    return _backward("sigmoid_backward", dy, y, name)
+    return by_output(kernels, "sigmoid_backward", dy, y, name)
 
 
 def tanh_forward(x: Operand, *, name: str = "tanh_forward") -> Tensor:
@@ -201,7 +200,7 @@ def tanh_forward(x: Operand, *, name: str = "tanh_forward") -> Tensor:
 
     Args, returns and raises: as `relu_forward`.
     """
-    return _forward("tanh_forward", x, name)
+    return forward(kernels, "tanh_forward", x, name)
 
 
 def tanh_backward(dy: Operand, y: Operand, *, name: str = "tanh_backward") -> Tensor:
@@ -209,7 +208,7 @@ def tanh_backward(dy: Operand, y: Operand, *, name: str = "tanh_backward") -> Te
 
     Args, returns and raises: as `relu_backward`.
     """
-    return _backward("tanh_backward", dy, y, name)
+    return by_output(kernels, "tanh_backward", dy, y, name)
 
 
 def dropout_forward(x: Operand, mask: Operand, scale: float, *, name: str = "dropout_forward") -> Tensor:
@@ -328,21 +327,6 @@ def bias_backward(dy: Operand, *, name: str = "bias_backward") -> Tensor:
     db = fresh(dy.shape[-1:], dy)
     kernels.on(dy).bias_backward(dy, db)
     return Tensor(db)
-
-
-def _forward(kernel: str, x: Operand, name: str, *options: float) -> Tensor:
-    (x,) = operands(name, ("the input",), x)
-    y = fresh(x.shape, x)
-    getattr(kernels.on(x), kernel)(x, *options, y)
-    return Tensor(y)
-
-
-def _backward(kernel: str, dy: Operand, y: Operand, name: str, *options: float) -> Tensor:
-    dy, y = operands(name, ("the output gradient", "the output"), dy, y)
-    require_shape(name, "an output", y, dy.shape, "pass what the forward pass returned")
-    dx = fresh(dy.shape, dy)
-    getattr(kernels.on(dy), kernel)(y, dy, *options, dx)
-    return Tensor(dx)
 
 
 def _limits(name: str, low: float, high: float) -> tuple[float, float]:
